@@ -1,0 +1,54 @@
+"""Teach an English dense retriever another language from sentence pairs, and search with it in Pyserini.
+
+Importing this package loads neither torch nor the JVM: the public names load what they need when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pyserini_optical.errors import CheckpointError, InputError, OpticalError, RecipeError, SetupError
+
+if TYPE_CHECKING:
+    from pyserini_optical.distillation import distill as distill
+    from pyserini_optical.evaluate import compare as compare
+    from pyserini_optical.integration import OpticalDocumentEncoder as OpticalDocumentEncoder
+    from pyserini_optical.integration import OpticalQueryEncoder as OpticalQueryEncoder
+    from pyserini_optical.models import load_encoder as load_encoder
+    from pyserini_optical.retrieve import encode_corpus as encode_corpus
+    from pyserini_optical.retrieve import search as search
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "distill": "pyserini_optical.distillation",
+    "compare": "pyserini_optical.evaluate",
+    "OpticalDocumentEncoder": "pyserini_optical.integration",
+    "OpticalQueryEncoder": "pyserini_optical.integration",
+    "load_encoder": "pyserini_optical.models",
+    "encode_corpus": "pyserini_optical.retrieve",
+    "search": "pyserini_optical.retrieve",
+}
+
+__all__ = [
+    "CheckpointError",
+    "InputError",
+    "OpticalDocumentEncoder",
+    "OpticalError",
+    "OpticalQueryEncoder",
+    "RecipeError",
+    "SetupError",
+    "__version__",
+    "compare",
+    "distill",
+    "encode_corpus",
+    "load_encoder",
+    "search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,133 @@
+"""Text files, plain, ``.gz`` or ``.xz``: read with the place of every mistake, written beside and then renamed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import TextIO
+
+from pyserini_optical.errors import InputError
+
+Pathish = str | PathLike[str]
+
+# No sentence, passage or record comes near it; without it a file that has no line ends would fill the memory.
+LONGEST_LINE = 2**26
+
+
+def _reader(path: Path) -> io.BufferedIOBase:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")
+    return lzma.open(path, "rb") if path.suffix == ".xz" else open(path, "rb")
+
+
+@contextmanager
+def _writer(path: Path) -> Iterator[gzip.GzipFile | lzma.LZMAFile | io.BufferedWriter]:
+    with open(path, "wb") as plain:
+        if path.suffix == ".gz":
+            # Neither name nor time in the header: the same text gives the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0) as packed:
+                yield packed
+        elif path.suffix == ".xz":
+            with lzma.open(plain, "wb") as packed:
+                yield packed
+        else:
+            yield plain
+
+
+def read_lines(path: Pathish) -> Iterator[tuple[int, str]]:
+    """Yield ``(line number from 1, line without its end)`` of a UTF-8 text file, plain, ``.gz`` or ``.xz``.
+
+    A byte order mark and carriage returns at line ends are dropped.
+
+    Raises
+    ------
+    InputError
+        The file is missing, a directory, unreadable, not UTF-8, holds a NUL character or a line of more than 64 MiB,
+        or its compressed stream is damaged or cut off.
+    """
+    path = Path(path)
+    number = 0
+    try:
+        with _reader(path) as stream:
+            for number, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
+                if len(raw) > LONGEST_LINE:
+                    problem = f"line of more than {LONGEST_LINE >> 20} MiB"
+                    raise InputError(problem, path=path, line=number, remedy="check that it is a text file")
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if "\0" in line:
+                    raise InputError("NUL character in text", path=path, line=number, remedy="save it as UTF-8 text")
+                yield number, line
+    except FileNotFoundError:
+        raise InputError("no such file", path=path, remedy="check the path") from None
+    except IsADirectoryError:
+        raise InputError("is a directory, expected a file", path=path, remedy="name the file inside it") from None
+    except PermissionError:
+        raise InputError("may not be read", path=path, remedy="check its permissions") from None
+    except UnicodeDecodeError:
+        raise InputError("not UTF-8 text", path=path, line=number, remedy="convert the file to UTF-8") from None
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        remedy = "fetch or compress the file again"
+        raise InputError(
+            f"damaged or truncated compressed file ({error})", path=path, line=number + 1, remedy=remedy
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="check the path") from None
+
+
+@contextmanager
+def write_beside(path: Pathish) -> Iterator[Path]:
+    """Give a temporary path in the same directory, renamed to ``path`` when the block ends well and removed otherwise.
+
+    The suffix is kept, so that compressing writers choose the right format. Parent directories are made.
+
+    Raises
+    ------
+    InputError
+        ``path`` is a directory, or the one that would hold it cannot be written to.
+    """
+    path = Path(path)
+    if os.path.isdir(path):
+        raise InputError("is a directory, cannot be written as a file", path=path, remedy="name a file inside it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        remedy = "choose an output directory that can be written to"
+        raise InputError(f"cannot be written ({error.strerror})", path=path, remedy=remedy) from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def write_text(path: Pathish) -> Iterator[TextIO]:
+    """Open a UTF-8 text file for writing (plain, ``.gz``, ``.xz``); it appears under its name only when complete.
+
+    Raises
+    ------
+    InputError
+        The directory cannot be written to.
+    """
+    with (
+        write_beside(path) as temporary,
+        _writer(temporary) as raw,
+        io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text,
+    ):
+        yield text

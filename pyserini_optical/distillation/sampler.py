@@ -1,0 +1,53 @@
+"""Batches of sentences of about the same length, in random order, the same for the same seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from sentence_transformers.base.sampler import DefaultBatchSampler
+
+# Sentences are sorted within random pools of so many batches: little padding, and yet other batches in each epoch.
+_POOL = 50
+
+
+class LengthGroupedBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
+    """Sorts by length within random pools, cuts into batches, and shuffles the batches.
+
+    Parameters
+    ----------
+    dataset, batch_size, drop_last, valid_label_columns, generator, seed
+        As sentence-transformers passes them.
+    lengths : sequence of int
+        Length of each row's text, in any unit.
+    """
+
+    def __init__(self, dataset: Any, *, lengths: Sequence[int], **arguments: Any) -> None:
+        super().__init__(dataset, **arguments)
+        if len(lengths) != len(dataset):
+            raise ValueError(f"{len(lengths)} lengths for {len(dataset)} rows")
+        self._lengths = torch.tensor(lengths)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self._lengths), generator=generator)
+        batches: list[torch.Tensor] = []
+        for pool in order.split(_POOL * self.batch_size):
+            ranked = pool[self._lengths[pool].argsort(descending=True, stable=True)]
+            batches += ranked.split(self.batch_size)
+        if self.drop_last:
+            batches = [batch for batch in batches if len(batch) == self.batch_size]
+        for number in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[number].tolist()
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self._lengths), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+
+def by_length(lengths: Sequence[int]) -> Callable[..., LengthGroupedBatchSampler]:
+    """Give what ``SentenceTransformerTrainingArguments(batch_sampler=…)`` takes, for rows of these lengths."""
+    # Not a lambda: the trainer pickles its arguments beside a checkpoint.
+    return partial(LengthGroupedBatchSampler, lengths=lengths)

@@ -1,0 +1,285 @@
+"""A comparison as a table: on the terminal, in Markdown, LaTeX and JSON.
+
+As in ranx's reports, each run has a letter, and the letters raised behind a value name the runs than which it is
+significantly better.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyserini_optical.data import Pathish, write_text
+from pyserini_optical.evaluate.significance import CONFIDENCE, RESAMPLES
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from pyserini_optical.evaluate.comparison import Comparison
+    from pyserini_optical.evaluate.significance import Contrast
+
+TEST_NAMES = {
+    "fisher": "Fisher's randomisation test",
+    "student": "the paired Student's t-test",
+    "tukey": "Tukey's HSD test",
+}
+
+# Unicode has no raised q that most fonts can show.
+_LETTERS = "abcdefghijklmnoprstuvwxyz"
+_RAISED = str.maketrans(_LETTERS + ",", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ˒")
+_SHOWN = 10
+_TERMINAL_ROWS = 20
+
+
+def to_terminal(comparison: Comparison) -> Group:
+    """Lay the comparison out for rich: the measures of every run, then the differences on the first measure."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    def table(title: str | None, header: Sequence[str], rows: Sequence[Sequence[str | Text]], left: int) -> Table:
+        made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for index, name in enumerate(header):
+            # On a narrow terminal the names of the runs are folded, never the numbers.
+            if index < left:
+                made.add_column(Text(name), overflow="fold")
+            else:
+                made.add_column(Text(name), justify="right", no_wrap=True)
+        for row in rows:
+            # Text, because a name in square brackets must not be read as a style.
+            made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        return made
+
+    letters = _letters(comparison)
+    rows = [
+        [letters[run], _label(comparison, run)]
+        + [
+            Text.assemble((value, "bold" if best else ""), (marks.translate(_RAISED), "green"))
+            for value, marks, best in _cells(comparison, run)
+        ]
+        for run in comparison.scores
+    ]
+    parts: list[Table | Text] = [table(None, ["", "run", *comparison.measures], rows, left=2)]
+    shown = [contrast for contrast in comparison.contrasts if contrast.measure == comparison.measures[0]]
+    if 0 < len(shown) <= _TERMINAL_ROWS:
+        title = f"Differences in {comparison.measures[0]}"
+        if comparison.baseline is not None:
+            title += f" from {comparison.baseline}"
+        # What every row would repeat, and the p before its correction, are left to the reports.
+        hidden = (
+            {"measure"} | ({"against"} if comparison.baseline else set()) | ({"p"} if comparison.corrected else set())
+        )
+        cells = [_contrast_cells(comparison, contrast) for contrast in shown]
+        body = [[cell for name, cell in row.items() if name not in hidden] for row in cells]
+        header = [name for name in cells[0] if name not in hidden]
+        parts.append(table(title, header, body, left=header.index("difference")))
+    parts.extend(Text(note) for note in notes(comparison))
+    return Group(*parts)
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """Write the comparison as Markdown: the measures of every run, what was tested and how, every difference."""
+    letters = _letters(comparison)
+    rows = [
+        [letters[run], _markdown(_label(comparison, run))]
+        + [
+            (f"**{value}**" if best else value) + marks.translate(_RAISED)
+            for value, marks, best in _cells(comparison, run)
+        ]
+        for run in comparison.scores
+    ]
+    lines = ["# Comparison", "", *_markdown_table(["", "run", *comparison.measures], rows, left=2), ""]
+    lines += [f"- {_markdown(note)}" for note in notes(comparison)]
+    if comparison.contrasts:
+        cells = [_contrast_cells(comparison, contrast) for contrast in comparison.contrasts]
+        body = [[_markdown(cell) for cell in row.values()] for row in cells]
+        lines += ["", "## Differences", "", *_markdown_table(list(cells[0]), body, left=3)]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(comparison: Comparison) -> str:
+    """Write the measures of every run as a LaTeX table (package booktabs), what was tested in its caption."""
+    letters = _letters(comparison)
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        r"\caption{" + " ".join(_latex(note) for note in notes(comparison)) + "}",
+        r"\begin{tabular}{ll" + "r" * len(comparison.measures) + "}",
+        r"\toprule",
+        " & ".join(["", "Run", *map(_latex, comparison.measures)]) + r" \\",
+        r"\midrule",
+    ]
+    for run in comparison.scores:
+        cells = [letters[run], _latex(_label(comparison, run))]
+        for value, marks, best in _cells(comparison, run):
+            shown = rf"\textbf{{{value}}}" if best else value
+            cells.append(shown + (rf"$^{{\mathrm{{{marks}}}}}$" if marks else ""))
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def to_json(comparison: Comparison) -> str:
+    """Write everything as JSON: means, values by topic (in the order of ``topics``), every comparison."""
+    content = {
+        "topics": comparison.topics,
+        "measures": comparison.measures,
+        "baseline": comparison.baseline,
+        "test": comparison.test,
+        "alpha": comparison.alpha,
+        "correction": "holm" if comparison.corrected else "none",
+        "comparisons_per_measure": len(comparison.contrasts) // len(comparison.measures),
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+        "seed": comparison.seed,
+        "unanswerable_topics": comparison.unanswerable,
+        "runs": [
+            {
+                "name": run,
+                "mean": {measure: comparison.mean(measure, run) for measure in comparison.measures},
+                "missing_topics": scores.missing,
+                "ignored_topics": scores.ignored,
+                "by_topic": {measure: scores.values[measure].tolist() for measure in comparison.measures},
+            }
+            for run, scores in comparison.scores.items()
+        ],
+        "contrasts": [asdict(contrast) for contrast in comparison.contrasts],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def write_report(comparison: Comparison, directory: Pathish) -> list[Path]:
+    """Write ``report.md``, ``report.tex`` and ``report.json`` to a directory, each whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The directory cannot be written to.
+    """
+    # All are made before the first is written.
+    texts = {"md": to_markdown(comparison), "tex": to_latex(comparison), "json": to_json(comparison)}
+    paths = []
+    for suffix, text in texts.items():
+        path = Path(directory) / f"report.{suffix}"
+        with write_text(path) as stream:
+            stream.write(text)
+        paths.append(path)
+    return paths
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Say in plain sentences how many topics there are, what was tested, and which topics are missing."""
+    total = len(comparison.topics)
+    baseline = "" if comparison.baseline is None else f" The baseline is {comparison.baseline}."
+    lines = [f"Means over {_count(total, 'topic')}.{baseline}"]
+    if comparison.contrasts:
+        pairs = len(comparison.contrasts) // len(comparison.measures)
+        holm = f"two-sided, Holm's correction over the {_count(pairs, 'comparison')} of each measure"
+        how = {
+            "fisher": f"{holm}, {RESAMPLES:,} random assignments, seed {comparison.seed}",
+            "student": holm,
+            "tukey": f"over all {len(comparison.scores)} runs, so without further correction",
+        }[comparison.test]
+        lines.append(
+            "A raised letter names a run than which this one is significantly better: "
+            f"{TEST_NAMES[comparison.test]}, p ≤ {comparison.alpha:g} ({how})."
+        )
+    for run, scores in comparison.scores.items():
+        if scores.missing:
+            missing = f"{len(scores.missing)} of {_count(total, 'topic')}"
+            lines.append(f"{run} has no hits for {missing}, counted as zero: {_listed(scores.missing)}.")
+        if scores.ignored:
+            ignored = _count(len(scores.ignored), "topic")
+            lines.append(f"{run} has {ignored} outside the qrels, ignored: {_listed(scores.ignored)}.")
+    if comparison.unanswerable:
+        topics = _count(len(comparison.unanswerable), "topic")
+        lines.append(f"Without a relevant document, zero for every run: {topics}: {_listed(comparison.unanswerable)}.")
+    return lines
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + "s" * (number != 1)
+
+
+def _listed(topics: Sequence[str]) -> str:
+    rest = len(topics) - _SHOWN
+    return ", ".join(topics[:_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _letters(comparison: Comparison) -> dict[str, str]:
+    """Give the runs their letters: a, b, … z, aa, ab, …"""
+    letters = {}
+    for index, run in enumerate(comparison.scores):
+        text, rest = "", index + 1
+        while rest:
+            rest, digit = divmod(rest - 1, len(_LETTERS))
+            text = _LETTERS[digit] + text
+        letters[run] = text
+    return letters
+
+
+def _label(comparison: Comparison, run: str) -> str:
+    return f"{run} (baseline)" if run == comparison.baseline else run
+
+
+def _cells(comparison: Comparison, run: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield for each measure the value, the letters of the runs beaten, and whether it is the best."""
+    letters = _letters(comparison)
+    between = "," if len(letters) > len(_LETTERS) else ""
+    for measure in comparison.measures:
+        value = f"{comparison.mean(measure, run):.4f}"
+        best = max(f"{comparison.mean(measure, other):.4f}" for other in comparison.scores)
+        yield (
+            value,
+            between.join(letters[other] for other in comparison.beaten(measure, run)),
+            len(letters) > 1 and value == best,
+        )
+
+
+def _contrast_cells(comparison: Comparison, contrast: Contrast) -> dict[str, str]:
+    """Give one comparison as text, by column."""
+    cells = {
+        "measure": contrast.measure,
+        "run": contrast.run,
+        "against": contrast.other,
+        "difference": f"{contrast.difference:+.4f}",
+        f"{CONFIDENCE:.0%} interval": f"{contrast.low:+.4f} to {contrast.high:+.4f}",
+        "p": _p(contrast.p),
+        "p (Holm)": _p(contrast.adjusted),
+        "win/tie/loss": f"{contrast.wins}/{contrast.ties}/{contrast.losses}",
+    }
+    if not comparison.corrected:
+        del cells["p (Holm)"]
+    return cells
+
+
+def _p(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    rule = [":--" if index < left else "--:" for index in range(len(header))]
+    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "≤": r"$\leq$",
+    **{character: "\\" + character for character in "&%$#_{}"},
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

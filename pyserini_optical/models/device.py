@@ -1,0 +1,29 @@
+"""Where models run, and whether bfloat16 pays there."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+
+def choose_device(name: str | None = None) -> str:
+    """Give the device to use: the one named, else the first CUDA GPU, else the CPU."""
+    return name or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Tell whether the device computes in bfloat16 natively: elsewhere it is emulated and slower than float32."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def autocast(device: str) -> AbstractContextManager[object]:
+    """Compute in bfloat16 inside the block where that is fast, in float32 elsewhere."""
+    return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=has_fast_bfloat16(device))

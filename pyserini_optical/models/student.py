@@ -1,0 +1,121 @@
+"""Making a student from its teacher: the foreign language's word pieces, and where their embeddings start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyserini_optical.data import Pair
+from pyserini_optical.models.table import symmetric_table
+from pyserini_optical.models.vocabulary import extend_tokenizer, learn_pieces
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedTokenizerBase
+
+Start = Literal["table", "pieces"]
+
+# The table is counted on this many pairs at most: more hardly change it and memory grows with them.
+_TABLE_PAIRS = 200_000
+
+
+def extend_student(
+    student: SentenceTransformer,
+    pairs: Sequence[Pair],
+    *,
+    vocabulary: int,
+    start: Start = "table",
+    rounds: int = 8,
+    max_length: int = 128,
+) -> None:
+    r"""Give a student, which is a copy of its teacher so far, the vocabulary of the bitext's foreign side, in place.
+
+    With ``start="pieces"`` a new piece f starts as the mean of the embeddings of the teacher's own pieces for its
+    letters. With ``start="table"`` every piece that was seen at least twice, new or the teacher's own, starts as
+
+    .. math::
+        E_f = \bar n \frac{x_f}{\lVert x_f \rVert}, \qquad x_f = \sum_e p(e \mid f)\, E_e
+
+    with the translation table of the bitext (:func:`~pyserini_optical.models.table.symmetric_table`), the teacher's
+    embeddings :math:`E_e` and their mean norm :math:`\bar n`; pieces that the table does not know start from pieces.
+
+    Parameters
+    ----------
+    student : SentenceTransformer
+        A copy of the teacher; tokeniser and embedding matrix are replaced.
+    pairs : sequence of Pair
+        The bitext.
+    vocabulary : int
+        How many pieces to learn on the foreign side; those that the teacher has already are shared.
+    start : {"table", "pieces"}
+        How embeddings start.
+    rounds : int
+        Rounds of IBM model 1.
+    max_length : int
+        Sentences are cut after so many pieces when the table is counted.
+
+    Raises
+    ------
+    RecipeError
+        The teacher's tokeniser is not a WordPiece one.
+    """
+    teacher = student.tokenizer
+    tokenizer = extend_tokenizer(teacher, learn_pieces([pair.foreign for pair in pairs], teacher, size=vocabulary))
+    transformer = student[0]
+    transformer.processor = tokenizer
+    model = transformer.auto_model
+    old = model.get_input_embeddings().weight.detach().cpu().numpy().copy()
+    new = _piece_means(tokenizer, teacher, old)
+    if start == "table":
+        _table_start(new, old, tokenizer, teacher, pairs, rounds, max_length)
+    model.resize_token_embeddings(len(new), mean_resizing=False)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(torch.from_numpy(new))
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    encoded: Any = tokenizer(
+        list(texts), add_special_tokens=False, truncation=True, max_length=max_length, padding=False
+    )
+    return list(encoded["input_ids"])
+
+
+def _piece_means(
+    tokenizer: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase, old: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    size = max(len(old), max(tokenizer.get_vocab().values()) + 1)
+    new = np.empty((size, old.shape[1]), dtype=np.float32)
+    new[: len(old)] = old
+    added = {piece: number for piece, number in tokenizer.get_vocab().items() if number >= len(old)}
+    parts = _ids(teacher, [piece.removeprefix("##") for piece in added], 64)
+    unknown = teacher.unk_token_id
+    middle = old.mean(axis=0)
+    for number, ids in zip(added.values(), parts, strict=True):
+        known = [i for i in ids if i != unknown]
+        new[number] = old[known].mean(axis=0) if known else middle
+    return new
+
+
+def _table_start(
+    new: NDArray[np.float32],
+    old: NDArray[np.float32],
+    tokenizer: PreTrainedTokenizerBase,
+    teacher: PreTrainedTokenizerBase,
+    pairs: Sequence[Pair],
+    rounds: int,
+    max_length: int,
+) -> None:
+    counted = pairs[:: -(-len(pairs) // _TABLE_PAIRS)]
+    foreign = _ids(tokenizer, [pair.foreign for pair in counted], max_length)
+    english = _ids(teacher, [pair.english for pair in counted], max_length)
+    table = symmetric_table(foreign, english, foreign_size=len(new), english_size=len(old), rounds=rounds)
+    seen = np.bincount(np.concatenate([np.asarray(ids, dtype=np.int64) for ids in foreign]), minlength=len(new))
+    vectors = np.asarray(table @ old, dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1)
+    rows = (seen >= 2) & (norms > 0)
+    usual = np.linalg.norm(old[np.unique(np.concatenate([np.asarray(ids) for ids in english]))], axis=1).mean()
+    new[rows] = vectors[rows] / norms[rows, None] * usual

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pyserini_optical import InputError, compare
+from pyserini_optical.cli import compare as command
+from pyserini_optical.evaluate import Comparison, to_json, to_latex, to_markdown, to_terminal
+from pyserini_optical.evaluate.comparison import run_name
+
+TOPICS = [f"{number:02d}" for number in range(40)]
+QRELS = {topic: {"gold": 1} for topic in TOPICS}
+
+
+def made_run(rank: int, topics: list[str] = TOPICS) -> dict[str, dict[str, float]]:
+    """Build a run with the relevant document at the given rank for every topic, one further down for every third."""
+    return {
+        topic: {f"d{place}" if place != rank + (index % 3 == 0) else "gold": 1.0 / place for place in range(1, 20)}
+        for index, topic in enumerate(topics)
+    }
+
+
+RUNS = {"bm25": made_run(8), "table_start": made_run(3), "[optical] 100%": made_run(1)}
+
+
+def write_run(path: Path, run: dict[str, dict[str, float]]) -> Path:
+    lines = [f"{topic} Q0 {doc} 1 {score} x\n" for topic, hits in run.items() for doc, score in hits.items()]
+    if path.suffix == ".xz":
+        path.write_bytes(lzma.compress("".join(lines).encode()))
+    else:
+        path.write_text("".join(lines))
+    return path
+
+
+@pytest.fixture
+def qrels_file(tmp_path: Path) -> Path:
+    path = tmp_path / "qrels.txt"
+    path.write_text("".join(f"{topic} 0 gold 1\n" for topic in TOPICS))
+    return path
+
+
+def terminal(comparison: Comparison) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(to_terminal(comparison))
+    return console.export_text()
+
+
+def test_every_run_is_held_against_the_baseline() -> None:
+    comparison = compare(QRELS, RUNS, baseline="bm25", measures=["MRR@10", "R@100"])
+    assert comparison.measures == ("RR@10", "R@100")
+    assert [(one.measure, one.run, one.other) for one in comparison.contrasts] == [
+        (measure, run, "bm25") for measure in ("RR@10", "R@100") for run in ("table_start", "[optical] 100%")
+    ]
+    assert comparison.beaten("RR@10", "[optical] 100%") == ["bm25"]
+    assert comparison.beaten("RR@10", "bm25") == []
+    assert comparison.beaten("R@100", "[optical] 100%") == []  # every run finds everything
+    assert comparison.contrast("MRR@10", "bm25", "table_start").losses == 40
+    with pytest.raises(KeyError):
+        comparison.contrast("RR@10", "table_start", "[optical] 100%")
+
+
+def test_without_a_baseline_all_pairs_are_compared() -> None:
+    comparison = compare(QRELS, RUNS, test="student")
+    assert len(comparison.contrasts) == 3 * len(comparison.measures)
+    assert comparison.beaten("RR@10", "[optical] 100%") == ["bm25", "table_start"]
+    assert comparison.mean("RR@10", "[optical] 100%") == pytest.approx((26 + 14 / 2) / 40)
+
+
+def test_one_run_has_measures_and_no_comparison() -> None:
+    comparison = compare(QRELS, {"bm25": RUNS["bm25"]})
+    assert comparison.contrasts == ()
+    assert "significantly" not in to_markdown(comparison)
+
+
+def test_paths_plain_and_compressed_give_the_same_as_mappings(tmp_path: Path, qrels_file: Path) -> None:
+    paths = [
+        write_run(tmp_path / "bm25.run.txt.xz", RUNS["bm25"]),
+        write_run(tmp_path / "table_start.trec", RUNS["table_start"]),
+    ]
+    by_path = compare(qrels_file, paths, baseline="bm25")
+    by_mapping = compare(QRELS, {name: RUNS[name] for name in ("bm25", "table_start")}, baseline="bm25")
+    assert to_json(by_path) == to_json(by_mapping)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("x/bm25.txt.gz", "bm25"), ("k1.0.9.run", "k1.0.9"), ("run.trec.xz", "run"), ("plain", "plain"), (".txt", ".txt")],
+)
+def test_a_run_is_named_after_its_file(path: str, name: str) -> None:
+    assert run_name(path) == name
+
+
+def test_missing_and_foreign_topics_are_said_everywhere() -> None:
+    short = {**made_run(1, TOPICS[:25]), "x1": {"gold": 1.0}}
+    comparison = compare({**QRELS, "no": {"gold": 0}}, {"short": short, "full": RUNS["bm25"]})
+    expected = [
+        "short has no hits for 16 of 41 topics, counted as zero: 25, 26, 27, 28, 29, 30, 31, 32, 33, 34 and 6 more.",
+        "short has 1 topic outside the qrels, ignored: x1.",
+        "full has no hits for 1 of 41 topics, counted as zero: no.",
+        "Without a relevant document, zero for every run: 1 topic: no.",
+    ]
+    for text in (terminal(comparison), to_markdown(comparison), to_latex(comparison)):
+        for sentence in expected:
+            assert sentence in text
+    content = json.loads(to_json(comparison))
+    assert content["runs"][0]["missing_topics"] == [*TOPICS[25:], "no"]
+    assert content["unanswerable_topics"] == ["no"]
+
+
+def test_tables_mark_what_is_better_and_say_how_it_was_tested() -> None:
+    comparison = compare(QRELS, RUNS, baseline="bm25", measures=["RR@10"])
+    seen, markdown, latex = terminal(comparison), to_markdown(comparison), to_latex(comparison)
+    assert "[optical] 100%" in seen
+    assert "0.8250ᵃ" in seen
+    assert "| c | \\[optical\\] 100% | **0.8250**ᵃ |" in markdown
+    assert "| a | bm25 (baseline) | 0.1201 |" in markdown
+    assert r"c & [optical] 100\% & \textbf{0.8250}$^{\mathrm{a}}$ \\" in latex
+    assert r"b & table\_start & " in latex
+    for text in (seen, markdown):
+        assert "Means over 40 topics. The baseline is bm25." in text
+        assert "Fisher's randomisation test, p ≤ 0.05" in text
+        assert "Holm's correction over the 2 comparisons of each measure" in text
+        assert "40/0/0" in text
+    tukey = compare(QRELS, RUNS, test="tukey", alpha=0.01)
+    assert r"Tukey's HSD test, p $\leq$ 0.01 (over all 3 runs, so without further correction)" in to_latex(tukey)
+    assert "p (Holm)" not in to_markdown(tukey)
+
+
+def test_json_holds_every_number() -> None:
+    comparison = compare(QRELS, RUNS, baseline="bm25", seed=3)
+    content = json.loads(to_json(comparison))
+    assert (content["test"], content["correction"], content["seed"], content["alpha"]) == ("fisher", "holm", 3, 0.05)
+    assert content["topics"] == TOPICS
+    for run in content["runs"]:
+        for measure, values in run["by_topic"].items():
+            assert sum(values) / 40 == pytest.approx(run["mean"][measure])
+    assert content["contrasts"][0]["wins"] == 40
+
+
+def test_more_runs_than_letters() -> None:
+    runs = {f"r{index}": made_run(1 + index % 12) for index in range(28)}
+    markdown = to_markdown(compare(QRELS, runs, measures=["RR@10"], test="student"))
+    assert "| z | r24 |" in markdown
+    assert "| aa | r25 |" in markdown
+    assert "ᵇ˒ᶜ˒" in markdown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"baseline": "bm52"}, "not among the runs; choose from bm25, table_start"),
+        ({"measures": ["ERR@20"]}, "unknown measure 'ERR@20'"),
+        ({"measures": []}, "no measure"),
+        ({"test": "sign"}, "unknown test 'sign'; choose from fisher, student, tukey"),
+        ({"alpha": 5}, "between 0 and 1"),
+        ({"alpha": float("nan")}, "between 0 and 1"),
+        ({"seed": -1}, "seed"),
+        ({"runs": {}}, "no run"),
+        (
+            {"runs": {"other": made_run(1, ["1", "2"])}},
+            r"'other' shares no topic with the qrels \(it has '1', they have '00'\)",
+        ),
+        ({"runs": {"none": {}}}, "it is empty"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compare(QRELS, **{"runs": RUNS, **options})  # type: ignore[arg-type]
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path, qrels_file: Path) -> None:
+    with pytest.raises(InputError, match="second run is named 'a'"):
+        compare(qrels_file, [tmp_path / "a.txt", tmp_path / "a.run"])
+
+
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    command.run(parser.parse_args([str(argument) for argument in arguments]))
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def test_command_prints_and_writes_the_report(
+    tmp_path: Path, qrels_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write_run(tmp_path / "a=b.txt", RUNS["bm25"])
+    second = write_run(tmp_path / "run.txt", RUNS["table_start"])
+    report = tmp_path / "new" / "report"
+    out = run_command(
+        capsys, qrels_file, first, f"start={second}", "--baseline", "start", "--measures", "MRR@10,P@1",
+        "--test", "student", "--report", report,
+    )  # fmt: skip
+    assert "start (baseline)" in out
+    assert "a=b" in out
+    assert sorted(path.name for path in report.iterdir()) == ["report.json", "report.md", "report.tex"]
+    assert json.loads((report / "report.json").read_text())["measures"] == ["RR@10", "P@1"]
+    before = (report / "report.md").read_bytes()
+    run_command(
+        capsys, qrels_file, first, f"start={second}", "--baseline", "start", "--measures", "MRR@10,P@1",
+        "--test", "student", "--report", report,
+    )  # fmt: skip
+    assert (report / "report.md").read_bytes() == before
+
+
+def test_a_failing_comparison_writes_nothing(
+    tmp_path: Path, qrels_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = write_run(tmp_path / "foreign.txt", made_run(1, ["1", "2"]))
+    good = write_run(tmp_path / "good.txt", RUNS["bm25"])
+    with pytest.raises(InputError, match=r"foreign\.txt: run 'foreign' shares no topic"):
+        run_command(capsys, qrels_file, good, foreign, "--report", tmp_path / "report")
+    assert not (tmp_path / "report").exists()
