@@ -1,0 +1,155 @@
+"""Settings in YAML: data only, read into a dataclass; unknown keys, wrong types and missing ones are refused."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from pyserini_optical.data.files import Pathish, read_lines
+from pyserini_optical.errors import RecipeError
+
+T = TypeVar("T")
+
+
+def read_settings(kind: type[T], path: Pathish, settings: Sequence[str] = ()) -> T:
+    """Read a YAML file into a dataclass.
+
+    Texts may hold ``{variable}``, for each of the variables under the key ``variables``, and ``{here}``, the file's
+    folder. Other paths are relative to the working directory.
+
+    Parameters
+    ----------
+    kind : dataclass
+        What the file describes; its fields are the keys, fields that are dataclasses are parts.
+    path : path-like
+        The YAML file.
+    settings : sequence of str
+        ``key=value``, ``part.key=value`` (value in YAML) or ``variable=text``, over what the file says.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    RecipeError
+        Bad YAML, unknown or missing key, wrong type.
+    """
+    try:
+        data = yaml.safe_load("\n".join(line for _, line in read_lines(path)))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{path}: not YAML ({reason})") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: expected keys and values")
+    variables = data.pop("variables", {})
+    if not isinstance(variables, dict):
+        raise RecipeError(f"{path}: variables must be keys and values")
+    for key, value in variables.items():
+        # `language: no` is false in YAML.
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise RecipeError(f"{path}: the variable {key!r} must be a text, got {value!r}; put it in quotation marks")
+    for setting in settings:
+        _apply(data, variables, setting)
+    variables["here"] = str(Path(path).resolve().parent)
+    try:
+        made: T = _build(kind, _fill(data, variables, str(path)), str(path))
+    except RecursionError:
+        raise RecipeError(f"{path}: an alias holds itself; write it out") from None
+    return made
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """End a message about an unknown word: with the known one that is most like it, or with all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known) or 'none'}"
+
+
+def _apply(data: dict[str, Any], variables: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {setting}: expected key=value")
+    if key in variables:
+        variables[key] = text
+        return
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise RecipeError(f"--set {setting}: the value is not YAML") from None
+    *parts, last = key.split(".")
+    for part in parts:
+        data = data.setdefault(part, {})
+        if not isinstance(data, dict):
+            raise RecipeError(f"--set {setting}: {part} has no parts")
+    data[last] = value
+
+
+def _fill(value: Any, variables: Mapping[str, Any], where: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(item, variables, where) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, variables, where) for item in value]
+    if isinstance(value, str):
+        try:
+            return value.format_map({key: str(item) for key, item in variables.items()})
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+            known = ", ".join(f"{{{key}}}" for key in variables)
+            raise RecipeError(f"{where}: unknown variable in {value!r}; known are {known}") from None
+    return value
+
+
+def _build(cls: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where}: expected keys and values, got {data!r}")
+    hints = get_type_hints(cls)
+    for key in data:
+        if key not in hints:
+            raise RecipeError(f"{where}: unknown key {key!r}{nearest(str(key), hints)}")
+    for entry in fields(cls):
+        if entry.default is MISSING and entry.default_factory is MISSING and entry.name not in data:
+            raise RecipeError(f"{where}: the key {entry.name!r} is missing")
+    checked = {key: check(value, hints[key], f"{where}: {key}") for key, value in data.items()}
+    try:
+        return cls(**checked)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+
+
+def check(value: Any, hint: Any, where: str) -> Any:
+    """Give a value as a type hint wants it, or raise a RecipeError that begins with ``where``."""
+    if is_dataclass(hint):
+        return _build(hint, value, where)
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in choices:
+            raise RecipeError(f"{where} must be one of {', '.join(map(str, choices))}, got {value!r}")
+        return value
+    if origin is types.UnionType:
+        return None if value is None else check(value, next(c for c in choices if c is not type(None)), where)
+    if origin is list:
+        items = value if isinstance(value, list) else [value]
+        return [check(item, choices[0], where) for item in items]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where}: expected keys and values, got {value!r}")
+        return value
+    if hint is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as text.
+        with suppress(ValueError):
+            value = float(value)
+    right = isinstance(value, (int, float) if hint is float else hint) and (hint is bool or not isinstance(value, bool))
+    if not right:
+        raise RecipeError(f"{where} must be {PLAIN[hint]}, got {value!r}")
+    if hint in (int, float) and not 0 <= value < math.inf:
+        raise RecipeError(f"{where} must be finite and not negative, got {value!r}")
+    return value
+
+
+PLAIN = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
