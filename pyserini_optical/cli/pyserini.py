@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-HELP = "run a Pyserini module (encode, index.lucene, search.faiss, …) with the encoder class `optical` and a fitting Java"
+HELP = "run a Pyserini module (encode, search.faiss, …) with the encoder class `optical` and a fitting Java"
 EXAMPLE = (
     "pyserini-optical pyserini search.faiss --index index --topics topics.tsv --encoder my-checkpoint "
     "--encoder-class optical --output run.txt"
@@ -14,9 +14,9 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the module's name; all that follows it goes to the module."""
-    parser.add_argument("module", metavar="MODULE", help="what would follow `python -m pyserini.`, such as search.faiss")
+    parser.add_argument("module", metavar="MODULE", help="what follows `python -m pyserini.`, such as search.faiss")
     parser.add_argument(
-        "arguments", metavar="…", nargs=argparse.REMAINDER, help="the module's arguments, passed on as they are"
+        "arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="the module's arguments, passed on as they are"
     )
 
 

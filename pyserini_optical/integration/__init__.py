@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyserini_optical.integration.lucene import bm25_index as bm25_index
     from pyserini_optical.integration.lucene import bm25_search as bm25_search
     from pyserini_optical.integration.lucene import trec_eval as trec_eval
+    from pyserini_optical.integration.modules import java_class as java_class
     from pyserini_optical.integration.modules import prepare as prepare
     from pyserini_optical.integration.modules import run_module as run_module
     from pyserini_optical.integration.plugin import register as register
@@ -28,6 +29,7 @@ _HOME = {
     "bm25_index": "lucene",
     "bm25_search": "lucene",
     "ensure_java": "java",
+    "java_class": "modules",
     "prepare": "modules",
     "register": "plugin",
     "run_module": "modules",
@@ -41,6 +43,7 @@ __all__ = [
     "bm25_index",
     "bm25_search",
     "ensure_java",
+    "java_class",
     "prepare",
     "register",
     "run_module",

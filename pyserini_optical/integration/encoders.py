@@ -1,7 +1,7 @@
 """Encoder classes as Pyserini calls them, thin over :func:`pyserini_optical.models.load_encoder`.
 
-They need no Pyserini: its searchers and commands take any object with ``encode``. How texts are encoded (model, pooling,
-length, prefix) is written in the checkpoint, so what Pyserini passes on about that is accepted and not used.
+They need no Pyserini: its searchers and commands take any object with ``encode``. How texts are encoded (model,
+pooling, length, prefix) is written in the checkpoint, so what Pyserini passes on about that is accepted and not used.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class OpticalQueryEncoder:
         ndarray of float32, shape (dimension,)
             Unit vector.
         """
-        return self._encoder.encode_queries([query])[0]
+        vector: NDArray[np.float32] = self.encode_batch([query])[0]
+        return vector
 
     def encode_batch(self, queries: Sequence[Query], **kwargs: Any) -> NDArray[np.float32]:
         """Encode several queries, texts or dictionaries with the key ``query``.

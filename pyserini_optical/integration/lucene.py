@@ -20,7 +20,7 @@ from typing import Any
 from pyserini_optical.data import Pathish, read_corpus, read_lines, write_text
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.integration.java import ensure_java
-from pyserini_optical.integration.modules import prepare, pyserini_home
+from pyserini_optical.integration.modules import java_class, pyserini_home
 
 RECORD = "bm25.json"
 FIELDS = ("title", "text")
@@ -63,7 +63,7 @@ def analyzer_for(language: str) -> str:
         Simple name of the Java class, such as ``SpanishAnalyzer``; ``DefaultEnglishAnalyzer`` (Porter's stemmer) where
         Anserini does not know the code.
     """
-    known = _java("io.anserini.analysis.AnalyzerMap").analyzerMap.get(language)
+    known = java_class("io.anserini.analysis.AnalyzerMap").analyzerMap.get(language)
     if known:
         return str(known).rpartition(".")[2]
     return "WhitespaceAnalyzer" if language in _WHITESPACE_LANGUAGES else "DefaultEnglishAnalyzer"
@@ -107,7 +107,7 @@ def bm25_index(
         documents, index = work / "documents", work / "index"
         count = _write_documents(corpus, documents, fields)
         # fmt: off
-        _java("io.anserini.index.IndexCollection").main([
+        java_class("io.anserini.index.IndexCollection").main([
             "-collection", "JsonCollection", "-input", str(documents), "-index", str(index), "-language", language,
             "-generator", "DefaultLuceneDocumentGenerator", "-threads", str(len(os.listdir(documents))),
             "-memoryBuffer", "256", "-quiet",
@@ -240,10 +240,9 @@ def _plain(path: Pathish, stack: ExitStack) -> str:
     """Give the path of an uncompressed copy, kept until the stack closes, or of the file itself."""
     if Path(path).suffix not in (".gz", ".xz"):
         return os.fspath(path)
-    file = stack.enter_context(tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt"))
-    file.writelines(f"{line}\n" for _, line in read_lines(path))
-    file.flush()
-    return file.name
+    copy = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "plain.txt"
+    copy.write_text("".join(f"{line}\n" for _, line in read_lines(path)), encoding="utf-8")
+    return str(copy)
 
 
 @contextmanager
@@ -280,7 +279,7 @@ def _write_documents(corpus: Pathish, folder: Path, fields: tuple[str, ...]) -> 
 
 def _open(index: Path, language: str) -> Any:
     """Open an index with Anserini's searcher itself: Pyserini's wrapper would import torch first."""
-    searcher = _java("io.anserini.search.SimpleSearcher")(str(index))
+    searcher = java_class("io.anserini.search.SimpleSearcher")(str(index))
     # A code that it does not know leaves the analyzer as it is, here the English one.
     searcher.set_language(language)
     return searcher
@@ -288,10 +287,3 @@ def _open(index: Path, language: str) -> Any:
 
 def _analyzer(searcher: Any) -> str:
     return str(searcher.get_analyzer().getClass().getName()).rpartition(".")[2]
-
-
-def _java(name: str) -> Any:
-    prepare()
-    from pyserini.pyclass import autoclass
-
-    return autoclass(name)

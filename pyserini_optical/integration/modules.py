@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pyserini_optical.errors import InputError, OpticalError, SetupError
 from pyserini_optical.integration.java import ensure_java
@@ -88,6 +89,20 @@ def run_module(name: str, arguments: Sequence[str]) -> int:
     finally:
         sys.argv = saved
     return 0
+
+
+def java_class(name: str) -> Any:
+    """Give a Java class of the JVM that Pyserini uses, by its full name; the first call starts that JVM.
+
+    Raises
+    ------
+    SetupError
+        As :func:`prepare`.
+    """
+    prepare()
+    from pyserini.pyclass import autoclass
+
+    return autoclass(name)
 
 
 def runnable_modules() -> list[str]:

@@ -28,7 +28,7 @@ def register() -> None:
 
 
 class OpticalName(str):
-    """The name of one of our checkpoints; in lower case, where Pyserini looks for names of classes, only ``optical``."""
+    """The name of a checkpoint of ours; in lower case, where Pyserini looks for names of classes, ``optical``."""
 
     __slots__ = ()
 
@@ -65,13 +65,13 @@ def _open_command_lines() -> None:
     parse = argparse.ArgumentParser.parse_known_args
 
     def parse_known_args(self: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
-        for action in self._actions:
-            if "--encoder-class" in action.option_strings and action.choices and NAME not in action.choices:
-                action.choices = [*action.choices, NAME]
+        options = {option: action for action in self._actions for option in action.option_strings}
+        choice = options.get("--encoder-class")
+        if choice and choice.choices and NAME not in choice.choices:
+            choice.choices = [*choice.choices, NAME]
         found, rest = parse(self, args, namespace)
-        encoder = getattr(found, "encoder", None)
-        if isinstance(encoder, str) and is_optical(encoder):
-            found.encoder = OpticalName(encoder)
+        if "--encoder" in options and found.encoder and is_optical(found.encoder):
+            found.encoder = OpticalName(found.encoder)
         return found, rest
 
     argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]

@@ -6,14 +6,12 @@ release                                   what is mended
 1.6, 2.0                                  ``import pyserini.encode`` fails without ``OPENAI_API_KEY``
 2.4                                       ``import pyserini.search`` fetches two index descriptions
 all                                       topic ids in digits become integers and lose leading zeros
-1.6 … 2.3 / 2.4                           attributes of encoders of pre-encoded queries (not used here)
 ========================================  ==================================================================
 
 Nothing is imported ahead of time: each repair is done around the import of the module that needs it.
 """
 
 from __future__ import annotations
-
 
 import io
 import json
@@ -22,7 +20,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -71,8 +71,9 @@ def around_import(name: str, repair: Repair) -> None:
             pass
 
 
+@cache
 def mend_imports() -> None:
-    """Let every supported Pyserini be imported with no network and no API key; to be called once."""
+    """Let every supported Pyserini be imported with no network and no API key; further calls do nothing."""
     around_import("pyserini.encode", _without_openai_key)
     around_import("pyserini.prebuilt_index_info", _without_network)
     around_import("pyserini.query_iterator", _with_ids_as_text)
@@ -103,20 +104,20 @@ def _without_network(module: ModuleType) -> Iterator[None]:
     """
     import urllib.request
 
-    source = module.__spec__.loader.get_source(module.__name__)  # type: ignore[union-attr]
-    names = re.findall(r"""\b[A-Z_]+\[["']([^"']+)["']\]""", source or "")
+    source = Path(str(module.__file__)).read_text(encoding="utf-8")
+    names = re.findall(r"""\b[A-Z_]+\[["']([^"']+)["']\]""", source)
     mark = "pyserini-optical stand-in"
     blank = {"description": mark, "urls": [], "md5": "", "size": 0}
     records = json.dumps([{**blank, "name": name, "filename": name} for name in names]).encode()
     fetch = urllib.request.urlopen
-    urllib.request.urlopen = lambda *args, **kwargs: io.BytesIO(records)  # type: ignore[assignment]
+    urllib.request.urlopen = lambda *args, **kwargs: io.BytesIO(records)
     try:
         yield
     finally:
         urllib.request.urlopen = fetch
     if not hasattr(module, "urlopen"):
         return  # an older release: the descriptions are in its source
-    module.urlopen = fetch
+    vars(module)["urlopen"] = fetch
     parts = list(vars(module).values())
     for catalogue in parts:
         if hasattr(catalogue, "_info"):
@@ -142,7 +143,7 @@ def _with_ids_as_text(module: ModuleType) -> Iterator[None]:
     from_topics = iterator.from_topics
 
     def from_topics_as_text(cls: Any, topics_path: str) -> Any:
-        if not (os.path.isfile(topics_path) and re.search(r"\.(tsv|txt)(\.gz|\.xz)?$", topics_path)):
+        if not re.search(r"\.(tsv|txt)(\.gz|\.xz)?$", topics_path):
             return from_topics.__func__(cls, topics_path)
         from pyserini_optical.data import read_topics
 

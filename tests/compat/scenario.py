@@ -72,17 +72,18 @@ def stock_steps(checkpoint: str) -> None:
 def optical_steps(checkpoint: str) -> dict[str, int]:
     """Do all by ``pyserini-optical pyserini``."""
     output = "input --corpus corpus --fields title text output --embeddings"
+    fields = "--encoder-class optical --fields title text"
     encoder = f"--encoder {checkpoint} --dimension 384 --device cpu --batch-size 4"
     search = f"--topics topics.tsv --hits 5 --encoder {checkpoint} --device cpu"
     hybrid = f"dense --index index --encoder {checkpoint} --encoder-class optical --device cpu sparse --index bm25"
     steps = {
         "encode": f"encode {output} vectors encoder {encoder} --encoder-class optical",
-        "encode to faiss": f"encode {output} index --to-faiss encoder {encoder} --encoder-class optical --fields title text",
+        "encode to faiss": f"encode {output} index --to-faiss encoder {encoder} {fields}",
         "encode inferred": f"encode {output} inferred encoder {encoder}",
         "search.faiss": f"search.faiss --index index --output dense.run --encoder-class optical {search}",
-        "search.faiss inferred": f"search.faiss --index index --output inferred.run {search} --batch-size 2 --threads 2",
-        "search.faiss raw": "search.faiss --index index --output raw.run --topics-format raw_jsonl --hits 5 --device cpu "
-        f"--topics queries.jsonl --encoder {checkpoint} --encoder-class optical",
+        "search.faiss inferred": f"search.faiss --index index --output inferred.run {search} --batch-size 2",
+        "search.faiss raw": "search.faiss --index index --output raw.run --topics queries.jsonl "
+        f"--topics-format raw_jsonl --hits 5 --encoder {checkpoint} --encoder-class optical --device cpu",
         "encode.query": f"encode.query --topics topics.tsv --output encoded/embedding.pkl --encoder {checkpoint}",
         "search.faiss encoded": "search.faiss --index index --topics topics.tsv --encoded-queries encoded --hits 5 "
         "--output encoded.run",
@@ -103,6 +104,7 @@ def searcher_steps(checkpoint: str) -> dict[str, Any]:
     """Use the searchers from Python."""
     from pyserini.encode import document_encoder_class_map, query_encoder_class_map
     from pyserini.search.faiss import FaissSearcher
+
     from pyserini_optical.integration import OpticalQueryEncoder, bm25_index, bm25_search, trec_eval
     from pyserini_optical.integration.lucene import bm25_record
 

