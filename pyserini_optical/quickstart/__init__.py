@@ -1,0 +1,68 @@
+"""The bundled collection, written for this project, and the whole way on it.
+
+168 English passages (``passages.jsonl``), 68 questions in English, Spanish and Swahili (``topics.*.tsv``, ``qrels.txt``)
+and sentence pairs in Spanish and Swahili (``bitext.*-en.tsv``), with the recipe and the study that use them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyserini_optical.data import Pathish
+
+HOME = Path(__file__).parent
+LANGUAGES = {"es": "Spanish", "sw": "Swahili"}
+
+
+def quickstart(work: Pathish = "work/quickstart") -> None:
+    """Distil, encode, search, run BM25 and compare on the bundled collection, and print what to try next.
+
+    Parameters
+    ----------
+    work : path-like
+        Folder for encoders, indexes, runs and reports; a second call finds what the first has made.
+
+    Raises
+    ------
+    OpticalError
+        Something is missing, such as the extra ``quickstart``.
+    """
+    from rich.console import Console
+
+    from pyserini_optical.evaluate import to_terminal
+    from pyserini_optical.progress import say
+    from pyserini_optical.study import run_study
+
+    work = Path(work)
+    compared = {}
+    for number, (code, language) in enumerate(LANGUAGES.items(), 1):
+        say(f"[{number}/{len(LANGUAGES)}] {language} questions, English passages")
+        compared[language] = run_study(
+            HOME / "study.yaml", work / code, settings=[f"language={code}"], work=work
+        )
+    console = Console()
+    for language, comparison in compared.items():
+        console.rule(f"{language} questions against English passages")
+        console.print(to_terminal(comparison))
+    console.print(_next_steps(work), highlight=False, markup=False, soft_wrap=True)
+
+
+def _next_steps(work: Path) -> str:
+    encoder = next(iter(sorted((work / "encoders").glob("quickstart-sw.*/optical.json")))).parent
+    index = next(iter(sorted((work / "indexes").glob("faiss-*"))))
+    return f"""
+Reports: {work}/es/report.md and {work}/sw/report.md
+
+What to try next:
+  ask it something yourself, through Pyserini's own command:
+    printf 'q1\\tKwa nini maji ya bahari yana chumvi?\\n' > my-topics.tsv
+    pyserini-optical pyserini search.faiss --encoder {encoder} --index {index} \\
+      --topics my-topics.tsv --output my-run.txt --hits 3
+  your own language: put sentence pairs (foreign<TAB>English) into pairs.tsv, then
+    pyserini-optical distill encoders/optical.yaml --set name=mine --set bitext=pairs.tsv \\
+      --set development=null --output encoders/mine
+    pyserini-optical encode encoders/mine corpus.jsonl indexes/mine
+    pyserini-optical search encoders/mine indexes/mine topics.tsv run.txt
+    pyserini-optical compare qrels.txt run.txt other-run.txt"""
