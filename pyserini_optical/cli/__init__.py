@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(execute=module.run)
     return parser
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed (one sentence on stderr), 2 wrong use, 130 interrupted."""
     args = _parser().parse_args(arguments)
     try:
-        args.run(args)
+        args.execute(args)
     except OpticalError as error:
         print(f"pyserini-optical {args.command}: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,29 @@
+"""``pyserini-optical distill``: one encoder from a recipe."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "make an encoder from a recipe; the same command goes on after an interruption"
+EXAMPLE = "pyserini-optical distill encoders/optical.yaml --set language=sw --output encoders/my-swahili"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("recipe", metavar="RECIPE", help="YAML file")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting or variable over what the recipe says (training.epochs=1); may be repeated",
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder of the checkpoint (default: beside the recipe)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Distil; print the checkpoint's folder."""
+    from pyserini_optical.distillation import distill
+
+    print(distill(args.recipe, args.output, settings=args.settings))

@@ -1,0 +1,123 @@
+"""Writing and opening Faiss directories as Pyserini has them: ``index`` and ``docid``, one id a line in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from pyserini_optical.data import read_lines, write_beside
+from pyserini_optical.errors import CheckpointError
+
+IndexType = Literal["flat", "hnsw", "pq"]
+Vectors = NDArray[np.float32]
+
+# Faiss asks for 39 training vectors a centroid and warns below; beyond 256 it samples by itself.
+_PQ_TRAINING = 256 * 256
+
+
+def write_index(path: Path, blocks: Iterable[Vectors], count: int, dimension: int, kind: IndexType) -> None:
+    """Write vectors as an inner-product index; the file appears when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        The file, ``index``.
+    blocks : iterable of ndarray of float32, shape (n, dimension)
+        The vectors, in order; a flat index is written block by block and never held in memory.
+    count : int
+        How many vectors there are in all.
+    dimension : int
+        Their length.
+    kind : {"flat", "hnsw", "pq"}
+        Exact search; a small-world graph (32 neighbours); or product quantisation (a byte for every 8 dimensions).
+    """
+    with write_beside(path) as temporary:
+        if kind == "flat":
+            _write_flat(temporary, blocks, count, dimension)
+            return
+        index = _new_index(kind, dimension)
+        if not index.is_trained:
+            blocks = _train(index, blocks)
+        for block in blocks:
+            index.add(block)
+        faiss.write_index(index, str(temporary))
+
+
+def _new_index(kind: IndexType, dimension: int) -> Any:
+    if kind == "hnsw":
+        index = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = 200
+        index.hnsw.efSearch = 128
+        return index
+    parts = next(parts for parts in range(max(1, dimension // 8), 0, -1) if dimension % parts == 0)
+    return faiss.IndexPQ(dimension, parts, 8, faiss.METRIC_INNER_PRODUCT)
+
+
+def _train(index: Any, blocks: Iterable[Vectors]) -> Iterator[Vectors]:
+    """Train on the first vectors, then give all of them again."""
+    first: list[Vectors] = []
+    rest = iter(blocks)
+    while sum(map(len, first)) < _PQ_TRAINING and (block := next(rest, None)) is not None:
+        first.append(block)
+    sample = np.concatenate(first)
+    if len(sample) < 256:
+        raise CheckpointError(f"a pq index needs 256 passages or more to train on, got {len(sample)}; use flat")
+    index.train(sample)
+    yield from first
+    yield from rest
+
+
+def _write_flat(path: Path, blocks: Iterable[Vectors], count: int, dimension: int) -> None:
+    """Write what ``faiss.write_index(IndexFlatIP)`` would: header with the number of vectors, number of floats, floats."""
+    empty = faiss.serialize_index(faiss.IndexFlatIP(dimension)).tobytes()
+    header = _flat_header(empty, count, dimension)
+    with open(path, "wb") as file:
+        file.write(header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+
+
+def _flat_header(empty: bytes, count: int, dimension: int) -> bytes:
+    def header(number: int) -> bytes:
+        floats = (number * dimension).to_bytes(8, "little")
+        return empty[:8] + number.to_bytes(8, "little") + empty[16:-8] + floats
+
+    # The layout is Faiss's own affair: check it against Faiss before relying on it.
+    two = faiss.IndexFlatIP(dimension)
+    two.add(np.ones((2, dimension), dtype=np.float32))
+    if header(2) + np.ones((2, dimension), dtype=np.float32).tobytes() != faiss.serialize_index(two).tobytes():
+        raise CheckpointError("this Faiss writes flat indexes in another layout; install faiss-cpu below 2")
+    return header(count)
+
+
+def open_index(folder: Path) -> tuple[Any, list[str]]:
+    """Open a Faiss directory, ours or Pyserini's.
+
+    Returns
+    -------
+    index, docids
+        The Faiss index, and the passage id of each of its rows.
+
+    Raises
+    ------
+    CheckpointError
+        A file is missing or cut off, or the two do not fit each other.
+    """
+    for name in ("index", "docid"):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder}: no file {name!r} in it, so it is not a Faiss index; make it with `encode`")
+    try:
+        index = faiss.read_index(str(folder / "index"))
+    except RuntimeError:
+        raise CheckpointError(f"{folder / 'index'}: damaged or truncated; encode the corpus again") from None
+    docids = [line for _, line in read_lines(folder / "docid")]
+    if index.ntotal != len(docids):
+        raise CheckpointError(
+            f"{folder}: {index.ntotal} vectors but {len(docids)} ids in docid; encode the corpus again"
+        )
+    return index, docids
