@@ -1,15 +1,18 @@
 r"""Optimal transport between two token sequences.
 
 .. math::
-    T^* = \arg\min_{T \ge 0,\ T 1 = \mu,\ T^\top 1 = \nu} \langle T, C \rangle \; (+\ \varepsilon \sum_{ij} T_{ij} \log T_{ij})
+    T^* = \arg\min_{T \ge 0,\ T 1 = \mu,\ T^\top 1 = \nu} \langle T, C \rangle
+    \; (+\ \varepsilon \sum_{ij} T_{ij} \log T_{ij})
 
-Three solvers of one problem: :class:`IPOT` (proximal point, the default), :class:`Sinkhorn` (entropic, by POT) and :class:`Exact` (network simplex, by POT).
+Three solvers of one problem: :class:`IPOT` (proximal point, the default), :class:`Sinkhorn` (entropic, by POT) and
+:class:`Exact` (network simplex, by POT).
 
 References
 ----------
 .. [1] Huang, Yu, Allan. Improving Cross-lingual Information Retrieval on Low-Resource Languages via Optimal Transport
    Distillation. WSDM 2023. arXiv:2301.12566.
-.. [2] Xie, Wang, Wang, Zha. A Fast Proximal Point Method for Computing Exact Wasserstein Distance. UAI 2020, Algorithm 1.
+.. [2] Xie, Wang, Wang, Zha. A Fast Proximal Point Method for Computing Exact Wasserstein Distance. UAI 2020,
+   Algorithm 1.
 .. [3] Cuturi. Sinkhorn Distances: Lightspeed Computation of Optimal Transport. NeurIPS 2013.
 .. [4] Flamary et al. POT: Python Optimal Transport. JMLR 2021.
 """
@@ -32,6 +35,10 @@ def _prepare(cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> tuple[Te
     if cost.dim() != 3 or source_mass.shape != cost.shape[:2] or target_mass.shape != (cost.shape[0], cost.shape[2]):
         shapes = f"{tuple(cost.shape)}, {tuple(source_mass.shape)}, {tuple(target_mass.shape)}"
         raise ValueError(f"expected cost (B, m, n), source mass (B, m) and target mass (B, n), got {shapes}")
+    if 0 in cost.shape:
+        raise ValueError(
+            f"no room for a pair or a token in a cost of shape {tuple(cost.shape)}; zero mass marks padding"
+        )
     return cost.detach().float(), source_mass.detach().float(), target_mass.detach().float()
 
 

@@ -16,7 +16,7 @@ def choose_device(name: str | None = None) -> str:
 def has_fast_bfloat16(device: str) -> bool:
     """Tell whether the device computes in bfloat16 natively: elsewhere it is emulated and slower than float32."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

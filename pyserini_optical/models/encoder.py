@@ -10,16 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import fingerprint, write_text
+from pyserini_optical.data import write_text
 from pyserini_optical.errors import CheckpointError, OpticalError
 from pyserini_optical.models.device import autocast, choose_device
 from pyserini_optical.models.names import resolve_model
+from pyserini_optical.models.transformer import load_transformer, weights_fingerprint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 OPTICAL_JSON = "optical.json"
 
@@ -67,48 +72,12 @@ class Provenance:
         if not path.is_file():
             return cls()
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, RecursionError) as error:
+            found = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if not isinstance(found.documents, str) or not isinstance(found.documents_fingerprint, str | None):
+                raise ValueError("documents and its fingerprint must be texts")
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); distil or copy the checkpoint again") from None
-
-
-def weights_fingerprint(name: str) -> str:
-    """Give the fingerprint of a model's weights and tokeniser, the same wherever the folder lies.
-
-    Raises
-    ------
-    CheckpointError
-        The model is not a local folder with ``model.safetensors``.
-    """
-    folder = Path(resolve_model(name))
-    files = [folder / "model.safetensors", folder / "tokenizer.json"]
-    for file in files:
-        if not file.is_file():
-            raise CheckpointError(f"{name}: no {file.name} in the model's folder, so it has no fingerprint")
-    return ":".join(fingerprint(file)[:16] for file in files)
-
-
-def load_transformer(name: str, device: str | None = None) -> Any:
-    """Load a model by name (see :func:`resolve_model`) as a ``SentenceTransformer``, from safetensors only.
-
-    Raises
-    ------
-    CheckpointError
-        The folder is broken, cut off, or not a model that sentence-transformers loads.
-    """
-    from sentence_transformers import SentenceTransformer
-
-    path = resolve_model(name)
-    folder = Path(path)
-    if folder.is_dir() and not any(folder.rglob("*.safetensors")):
-        raise CheckpointError(f"{name}: no model.safetensors in the folder; save the weights as safetensors")
-    try:
-        return SentenceTransformer(path, device=choose_device(device), model_kwargs={"use_safetensors": True})
-    except OpticalError:
-        raise
-    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{name}: the model cannot be loaded ({reason}); fetch or distil it again") from None
+        return found
 
 
 class Encoder:
@@ -131,16 +100,16 @@ class Encoder:
         self.name = name
         self.device = choose_device(device)
         self.provenance = Provenance.load(resolve_model(name))
-        self._models: dict[str, Any] = {}
+        self._models: dict[str, SentenceTransformer] = {}
 
-    def _model(self, role: str) -> Any:
+    def _model(self, role: str) -> SentenceTransformer:
         """The transformer for ``queries`` or ``documents``, loaded when first used."""
         name = self.document_model if role == "documents" else self.name
         if name not in self._models:
             self._models[name] = load_transformer(name, self.device)
         return self._models[name]
 
-    @property
+    @cached_property
     def document_model(self) -> str:
         """Name of the model that encodes documents; its weights are those that the checkpoint was distilled from."""
         named = self.provenance.documents
@@ -161,12 +130,12 @@ class Encoder:
             )
         return named
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of the query encoder's weights and tokeniser."""
         return weights_fingerprint(self.name)
 
-    @property
+    @cached_property
     def document_fingerprint(self) -> str:
         """Fingerprint of the document encoder: it says which indexes this encoder can search."""
         return weights_fingerprint(self.document_model)
@@ -174,7 +143,7 @@ class Encoder:
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
-        return int(self._model("queries").get_embedding_dimension())
+        return int(self._model("queries").get_embedding_dimension() or 0)
 
     def encode_queries(self, texts: Sequence[str], *, batch_size: int = 64) -> NDArray[np.float32]:
         """Encode queries.
@@ -202,12 +171,17 @@ class Encoder:
         model = self._model(role)
         with torch.inference_mode(), autocast(self.device):
             vectors = model.encode(
-                list(texts), batch_size=batch_size, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
+                list(texts),
+                batch_size=batch_size,
+                convert_to_tensor=True,
+                normalize_embeddings=True,
+                show_progress_bar=False,
             )
-        result = np.ascontiguousarray(vectors.float().cpu().numpy()).reshape(len(texts), -1)
+        result = np.ascontiguousarray(vectors.float().cpu().numpy()).reshape(len(texts), self.dimension)
         if not np.isfinite(result).all():
             row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
-            raise CheckpointError(f"{self.name}: NaN or infinite vector for {texts[row][:60]!r}; the weights are damaged")
+            name = self.name if role == "queries" else self.document_model
+            raise CheckpointError(f"{name}: NaN or infinite vector for {texts[row][:60]!r}; the weights are damaged")
         return result
 
 

@@ -35,11 +35,12 @@ def resolve_model(name: str) -> str:
         if not (folder / "config.json").is_file():
             raise CheckpointError(f"{name}: the package has no model folder {inside!r} (no config.json in it)")
         return str(folder)
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.exists():
         if not (path / "config.json").is_file():
             raise CheckpointError(f"{name}: not a model folder (no config.json in it); name the folder of a checkpoint")
-        return str(path)
+        # Not relative: sentence-transformers would ask the hub about `folder/name`.
+        return str(path.absolute())
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise CheckpointError(f"{name}: no such model folder; check the path")
     return name

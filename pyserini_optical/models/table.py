@@ -28,7 +28,7 @@ Sentences = Sequence[Sequence[int]]
 
 
 def symmetric_table(
-    foreign: Sentences, english: Sentences, *, foreign_size: int, english_size: int, rounds: int = 8
+    foreign: Sentences, english: Sentences, *, foreign_size: int, english_size: int, rounds: int = 4
 ) -> csr_matrix:
     r"""Estimate :math:`p(e \mid f) \propto p_1(e \mid f)\, p_2(e \mid f)` by IBM model 1 in both directions [1]_, [2]_.
 
@@ -62,7 +62,7 @@ def symmetric_table(
 
 
 def expected_counts(
-    foreign: Sentences, english: Sentences, *, foreign_size: int, english_size: int, rounds: int = 8
+    foreign: Sentences, english: Sentences, *, foreign_size: int, english_size: int, rounds: int = 4
 ) -> csr_matrix:
     r"""Count how often each English piece explains each foreign piece, :math:`c(f, e)`, by IBM model 1 [1]_.
 
@@ -78,11 +78,12 @@ def expected_counts(
     keys, cell = np.unique(links, return_inverse=True)
     del links
     english_of = keys % (null + 1)
-    table = counts = np.ones(len(keys))
+    table: NDArray[np.float64] = np.ones(len(keys))
+    counts = table
     for _ in range(rounds):
         weight = table[cell]
         weight /= np.bincount(tokens, weights=weight)[tokens]
-        counts = np.bincount(cell, weights=weight, minlength=len(keys))
+        counts = np.bincount(cell, weights=weight, minlength=len(keys)).astype(np.float64)
         table = counts / np.bincount(english_of, weights=counts)[english_of]
     real = english_of != null
     place = (keys[real] // (null + 1), english_of[real])
@@ -95,7 +96,7 @@ def _rows_to_one(matrix: csr_matrix) -> csr_matrix:
 
 
 def _links(foreign: Sentences, english: Sentences, null: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Every (foreign token, English token or null) of each pair: the key of its two ids, and the foreign token's number."""
+    """Every link of a foreign token to an English one or null: the key of both ids, and the foreign token's number."""
     keys, tokens, seen = [np.empty(0, np.int64)], [np.empty(0, np.int32)], 0
     for source, target in zip(foreign, english, strict=True):
         f = np.asarray(source, dtype=np.int64)

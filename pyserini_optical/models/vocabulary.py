@@ -8,7 +8,7 @@ Latin letters as the teacher does, so that names keep their pieces, and leaves t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, models, normalizers, trainers
@@ -48,13 +48,13 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
 
 
 def learn_pieces(
-    texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, *, size: int, min_frequency: int = 2
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, size: int, min_frequency: int = 2
 ) -> list[str]:
     """Learn WordPiece pieces from text, under the student's normaliser and the teacher's splitting into words.
 
     Parameters
     ----------
-    texts : iterable of str
+    texts : sequence of str
         The foreign side of the bitext.
     tokenizer : PreTrainedTokenizerBase
         The teacher's tokeniser; it must be a WordPiece one.
@@ -66,31 +66,43 @@ def learn_pieces(
     Returns
     -------
     list of str
-        The pieces, continuing ones with the teacher's prefix (``##``), in the order in which they were learnt.
+        The pieces, continuing ones with the teacher's prefix (``##``), in the order in which they were learnt; the same
+        for the same texts.
 
     Raises
     ------
     RecipeError
         The tokeniser is not a WordPiece one.
     """
-    teacher = json.loads(_backend(tokenizer).to_str())
-    learner = Tokenizer(models.WordPiece(unk_token=teacher["model"]["unk_token"]))  # type: ignore[call-arg]
     source = _backend(tokenizer)
+    teacher = json.loads(source.to_str())
+    prefix = teacher["model"]["continuing_subword_prefix"]
+    learner = Tokenizer(models.WordPiece(unk_token=teacher["model"]["unk_token"]))
     learner.normalizer = _student_normalizer(teacher["normalizer"]) or source.normalizer
     learner.pre_tokenizer = source.pre_tokenizer
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         min_frequency=min_frequency,
-        continuing_subword_prefix=teacher["model"]["continuing_subword_prefix"],
+        continuing_subword_prefix=prefix,
+        # Given beforehand: a letter without a continuing piece makes any word with it inside unknown. And the trainer
+        # itself numbers them in the order of a hash table, another one in each process, and chooses between merges of
+        # the same frequency by those numbers.
+        special_tokens=[prefix + letter for letter in _letters_in_words(texts, learner)],
         show_progress=False,
     )
-
-    def stream() -> Iterator[str]:
-        yield from texts
-
-    learner.train_from_iterator(stream(), trainer)
+    learner.train_from_iterator(iter(texts), trainer)
     vocabulary = learner.get_vocab()
     return sorted(vocabulary, key=lambda piece: vocabulary[piece])
+
+
+def _letters_in_words(texts: Sequence[str], learner: Tokenizer) -> list[str]:
+    """The letters of all words of two or more: any of them may follow another one in a word that is yet to come."""
+    letters: set[str] = set()
+    for chunk in {chunk for text in texts for chunk in text.split()}:
+        clean = learner.normalizer.normalize_str(chunk) if learner.normalizer else chunk
+        words = learner.pre_tokenizer.pre_tokenize_str(clean) if learner.pre_tokenizer else [(clean, (0, 0))]
+        letters.update(letter for word, _ in words if len(word) > 1 for letter in word)
+    return sorted(letters)
 
 
 def extend_tokenizer(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -124,6 +136,9 @@ def extend_tokenizer(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[str]) 
         extended.normalizer = normalizer
     special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     # Not the teacher's own class: on loading, BertTokenizer puts its English normaliser back.
-    return PreTrainedTokenizerFast(
-        tokenizer_object=extended, model_max_length=tokenizer.model_max_length, **special
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=extended,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        **special,
     )

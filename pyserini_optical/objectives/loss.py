@@ -37,7 +37,8 @@ class DistillationLoss(nn.Module):
     objectives : mapping of str to (float, Objective)
         Weight and objective by name; the names appear in the training log.
     special_tokens : bool
-        Whether [CLS] and [SEP] of the student take part in token alignment; the teacher's side decides for itself.
+        Whether [CLS], [SEP] and the tokeniser's other special tokens (so [UNK] too) take part in token alignment on the
+        student's side; the teacher's side decides for itself.
 
     Notes
     -----
@@ -68,7 +69,7 @@ class DistillationLoss(nn.Module):
         special = [] if special_tokens else list(model.tokenizer.all_special_ids)
         self.special_ids = torch.tensor(special, dtype=torch.long)
 
-    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> dict[str, Tensor]:
         """Give each objective's weighted loss, a scalar; the trainer adds them up.
 
         Parameters
@@ -77,8 +78,19 @@ class DistillationLoss(nn.Module):
             The tokenised foreign sentences, as sentence-transformers' collator gives them.
         labels : Tensor of int, shape (B,)
             Row numbers.
+
+        Raises
+        ------
+        ValueError
+            The training data are not one text column and ``label``.
         """
-        (features,) = sentence_features
+        columns = list(sentence_features)
+        if len(columns) != 1 or labels is None:
+            raise ValueError(
+                "a distillation loss wants training data with one text column (the foreign sentences) and `label` "
+                f"(their row numbers), got {len(columns)} text columns and {'no' if labels is None else 'a'} label"
+            )
+        (features,) = columns
         output = self.model(dict(features))
         student = Representation(
             tokens=output["token_embeddings"],

@@ -23,8 +23,8 @@ class TokenAlignment(Objective):
         C_{ij} = 1 - \cos(t_i, s_j), \qquad L = \frac{1}{B} \sum_b \sum_{ij} T^*_{ij} C_{ij}
 
     :math:`T^*` is the coupling at this cost and carries no gradient, so :math:`\partial L / \partial s` is that of the
-    cost alone (for exact transport this is the gradient of the optimal value, by the envelope theorem). That the plan is
-    detached, the cost is the cosine distance and the masses are uniform is our choice, not known to be the paper's.
+    cost alone (for exact transport this is the gradient of the optimal value, by the envelope theorem). That the plan
+    is detached, the cost is the cosine distance and the masses are uniform is our choice, not known to be the paper's.
 
     Parameters
     ----------

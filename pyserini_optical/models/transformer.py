@@ -1,0 +1,121 @@
+"""Loading and saving models with sentence-transformers: safetensors only, one-line errors, no bars."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyserini_optical.data import fingerprint, write_text
+from pyserini_optical.errors import CheckpointError
+from pyserini_optical.models.device import choose_device
+from pyserini_optical.models.names import resolve_model
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Without any of these transformers makes up a tokeniser that knows five pieces.
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+
+
+def weights_fingerprint(name: str) -> str:
+    """Give the fingerprint of a model's weights and tokeniser, the same wherever the folder lies.
+
+    A model of the hub is fetched if it is not in the cache.
+
+    Raises
+    ------
+    CheckpointError
+        The model has no ``model.safetensors`` or no ``tokenizer.json``, or cannot be fetched.
+    """
+    path = resolve_model(name)
+    files = [Path(path) / file for file in ("model.safetensors", "tokenizer.json")]
+    if not Path(path).is_dir():
+        from transformers.utils.hub import cached_file
+
+        try:
+            files = [Path(str(cached_file(path, file.name))) for file in files]
+        except Exception as error:  # the hub's client has many kinds
+            raise CheckpointError(f"{name}: cannot be fetched from the hub ({_first_line(error)})") from None
+    for file in files:
+        if not file.is_file():
+            raise CheckpointError(f"{name}: no {file.name} in the model's folder, so it has no fingerprint")
+    return ":".join(fingerprint(file)[:16] for file in files)
+
+
+def load_transformer(name: str, device: str | None = None) -> SentenceTransformer:
+    """Load a model by name (see :func:`resolve_model`) as a ``SentenceTransformer``, from safetensors only.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is broken, cut off, or not a model that sentence-transformers loads.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    path = resolve_model(name)
+    folder = Path(path)
+    if folder.is_dir():
+        _check_folder(name, folder)
+    try:
+        with quiet():
+            model = SentenceTransformer(path, device=choose_device(device), model_kwargs={"use_safetensors": True})
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
+        raise CheckpointError(
+            f"{name}: the model cannot be loaded ({_first_line(error)}); fetch or distil it again"
+        ) from None
+    network = model.transformers_model
+    if network is not None and model.tokenizer is not None:
+        rows = network.get_input_embeddings().weight.shape[0]
+        if len(model.tokenizer) > rows:
+            problem = f"its tokeniser knows {len(model.tokenizer)} pieces, its weights {rows}"
+            raise CheckpointError(f"{name}: {problem}; fetch or distil it again")
+    return model
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    pickled = [file for file in folder.rglob("pytorch_model.bin") if not any(file.parent.glob("*.safetensors"))]
+    if pickled or not any(folder.rglob("*.safetensors")):
+        raise CheckpointError(f"{name}: no model.safetensors in the folder; save the weights as safetensors")
+    if not any((folder / file).is_file() for file in _TOKENIZERS):
+        raise CheckpointError(f"{name}: no tokenizer.json in the folder; fetch or distil it again")
+
+
+def save_transformer(model: SentenceTransformer, folder: Path) -> None:
+    """Save a model as a sentence-transformers folder, without a model card."""
+    with quiet():
+        model.save_pretrained(str(folder), create_model_card=False)
+    # safetensors writes for the owner alone.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode & 0o777)
+    # transformers 4 knows transformers 5's class by its older name only; transformers 5 knows both.
+    settings = folder / "tokenizer_config.json"
+    content = json.loads(settings.read_text(encoding="utf-8"))
+    if content.get("tokenizer_class") == "TokenizersBackend":
+        content["tokenizer_class"] = "PreTrainedTokenizerFast"
+        with write_text(settings) as stream:
+            json.dump(content, stream, indent=2, ensure_ascii=False, sort_keys=True)
+            stream.write("\n")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from showing its own bars inside the block; the hub's bars for downloads stay."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils import logging
+
+    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if downloads:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

