@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class MateRetrieval(SentenceEvaluator):  # type: ignore[misc]
     r"""Mean reciprocal rank of each foreign sentence's translation, :math:`\frac{1}{N} \sum_i 1 / \mathrm{rank}_i`.
 
-    The student encodes the foreign side, the teacher the English side (once).
+    The student encodes the foreign side, the teacher the English side (once). Ties count against the student, so one
+    that gives the same vector to everything, or NaN, scores next to nothing.
 
     Parameters
     ----------
@@ -39,13 +40,13 @@ class MateRetrieval(SentenceEvaluator):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Give ``{"mate_mrr": …}``, between 0 and 1."""
         scores = _encode(model, self._foreign) @ self._english.T
-        ranks = (scores > scores.diagonal()[:, None]).sum(dim=1) + 1
+        ranks = (~(scores < scores.diagonal()[:, None])).sum(dim=1)
         return {self.primary_metric: float((1.0 / ranks).mean())}
 
 
-def _encode(model: SentenceTransformer, texts: Sequence[str]) -> Any:
+def _encode(model: SentenceTransformer, texts: Sequence[str]) -> torch.Tensor:
     with torch.inference_mode(), autocast(str(model.device)):
         vectors = model.encode(
             list(texts), batch_size=64, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
         )
-    return vectors.float()
+    return torch.as_tensor(vectors).float()

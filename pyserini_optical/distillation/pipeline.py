@@ -19,8 +19,9 @@ from pyserini_optical.data import (
     read_topics,
     write_text,
 )
+from pyserini_optical.distillation.card import model_card
 from pyserini_optical.distillation.recipe import Recipe, load_recipe
-from pyserini_optical.errors import InputError
+from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.progress import progress, say
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
     else:
         folder = Path(recipe).parent
         recipe = load_recipe(recipe, settings)
-    output = Path(output) if output is not None else folder / recipe.name
-    if output.exists() and not (output / MANIFEST).is_file():
+    output = (Path(output) if output is not None else folder / recipe.name).absolute()
+    if output.exists() and not (output / MANIFEST).is_file() and not _is_empty(output):
         remedy = "choose another --output or remove it"
         raise InputError("exists and is not a checkpoint of ours", path=output, remedy=remedy)
 
-    from pyserini_optical.models.encoder import weights_fingerprint
+    from pyserini_optical.models.transformer import weights_fingerprint
 
     pairs, development = _read(recipe)
     inputs = {
@@ -76,7 +77,7 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
     for path in ("bitext", "development", "exclude"):
         del parameters[path]
     manifest = Manifest("distill", inputs=inputs, parameters=parameters)
-    if (output / MANIFEST).is_file() and Manifest.load(output / MANIFEST).matches(manifest):
+    if (output / "model.safetensors").is_file() and _stands_for(output, manifest):
         say(f"{output}: is there already, made from the same recipe and data")
         return output
 
@@ -100,7 +101,7 @@ def _read(recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
 
 def _claim(work: Path, manifest: Manifest) -> None:
     """Keep the work of an earlier process if it was for the same thing, and begin anew otherwise."""
-    if work.exists() and not ((work / MANIFEST).is_file() and Manifest.load(work / MANIFEST).matches(manifest)):
+    if work.exists() and not _stands_for(work, manifest):
         shutil.rmtree(work)
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -110,6 +111,14 @@ def _claim(work: Path, manifest: Manifest) -> None:
     manifest.save(work / MANIFEST)
 
 
+def _stands_for(folder: Path, manifest: Manifest) -> bool:
+    return (folder / MANIFEST).is_file() and Manifest.load(folder / MANIFEST).matches(manifest)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def _make(
     recipe: Recipe, pairs: Sequence[Pair], development: Sequence[Pair], work: Path, fingerprint: str
 ) -> tuple[SentenceTransformer, list[dict[str, Any]]]:
@@ -117,13 +126,19 @@ def _make(
 
     from pyserini_optical.distillation.development import MateRetrieval
     from pyserini_optical.distillation.training import train
-    from pyserini_optical.models.encoder import load_transformer
     from pyserini_optical.models.teacher import TeacherVectors
+    from pyserini_optical.models.transformer import load_transformer
     from pyserini_optical.objectives import DistillationLoss
 
     set_seed(recipe.seed)
     teacher = load_transformer(recipe.teacher)
     student = _start(recipe, pairs, work)
+    sizes = [model.get_embedding_dimension() for model in (teacher, student)]
+    if sizes[0] != sizes[1]:
+        raise RecipeError(
+            f"the teacher's vectors have {sizes[0]} dimensions and the student's {sizes[1]}; "
+            "choose a student of the teacher's size, or leave out student.model to start from the teacher"
+        )
     evaluator = MateRetrieval(teacher, development) if development else None
     if evaluator is not None:
         say(f"at the start: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
@@ -132,9 +147,9 @@ def _make(
     with progress("teacher's vectors, sentences", len(pairs)) as advance:
         vectors = TeacherVectors(
             teacher,
-            fingerprint,
             [pair.english for pair in pairs],
             cache=work / "teacher",
+            fingerprint=fingerprint,
             special_tokens=recipe.special_tokens,
             max_length=recipe.training.max_length,
             advance=advance,
@@ -146,25 +161,20 @@ def _make(
 
 def _start(recipe: Recipe, pairs: Sequence[Pair], work: Path) -> SentenceTransformer:
     """The untrained student, made once: a later process must not learn another vocabulary."""
-    from pyserini_optical.models.encoder import load_transformer
     from pyserini_optical.models.student import extend_student
+    from pyserini_optical.models.transformer import load_transformer, save_transformer
 
     folder = work / "start"
     if not folder.is_dir():
-        student = load_transformer(recipe.student.model or recipe.teacher)
-        if recipe.student.vocabulary is not None:
-            say(f"learning {recipe.student.vocabulary} word pieces, starting their embeddings from: {recipe.student.start}")
-            setting = recipe.training
-            extend_student(
-                student,
-                pairs,
-                vocabulary=recipe.student.vocabulary,
-                start=recipe.student.start,
-                max_length=setting.max_length,
-            )
+        setting = recipe.student
+        student = load_transformer(setting.model or recipe.teacher)
+        if setting.vocabulary is not None:
+            say(f"learning {setting.vocabulary} word pieces; their embeddings start from: {setting.start}")
+            length = recipe.training.max_length
+            extend_student(student, pairs, vocabulary=setting.vocabulary, start=setting.start, max_length=length)
         beside = work / ".start"
         shutil.rmtree(beside, ignore_errors=True)
-        student.save_pretrained(str(beside), create_model_card=False)
+        save_transformer(student, beside)
         os.replace(beside, folder)
     # Loaded even when just made: every process trains from the same bytes.
     return load_transformer(str(folder))
@@ -179,18 +189,23 @@ def _save(
     output: Path,
 ) -> None:
     from pyserini_optical.models.encoder import Provenance
+    from pyserini_optical.models.transformer import save_transformer
 
     beside = work / "checkpoint"
     shutil.rmtree(beside, ignore_errors=True)
-    student.save_pretrained(str(beside))
+    save_transformer(student, beside)
     teaches = recipe.documents == "teacher"
+    # A folder by its full path: the checkpoint is used from other working directories than it was made in.
+    teacher = str(Path(recipe.teacher).absolute()) if Path(recipe.teacher).exists() else recipe.teacher
     Provenance(
-        documents=recipe.teacher if teaches else "self",
+        documents=teacher if teaches else "self",
         documents_fingerprint=manifest.inputs["teacher"] if teaches else None,
         recipe=recipe.as_dict(),
         inputs=manifest.inputs,
         versions=manifest.versions,
     ).save(beside)
+    with write_text(beside / "README.md") as stream:
+        stream.write(model_card(recipe))
     with write_text(beside / "training.json") as stream:
         json.dump(log, stream, indent=1)
         stream.write("\n")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import Any, Literal, get_type_hints
 
 from pyserini_optical.couplings import COUPLINGS, Coupling
-from pyserini_optical.data import Pathish, read_lines
+from pyserini_optical.data import Pathish
+from pyserini_optical.data.settings import PLAIN, check, nearest, read_settings
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.objectives import OBJECTIVES, Objective
 
@@ -36,6 +33,10 @@ class StudentRecipe:
     vocabulary: int | None = 16000
     start: Literal["table", "pieces"] = "table"
 
+    def __post_init__(self) -> None:
+        if self.vocabulary is not None and self.vocabulary < 1:
+            raise RecipeError(f"vocabulary must be at least 1, or null to keep the tokeniser, got {self.vocabulary!r}")
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:
@@ -52,7 +53,7 @@ class TrainingRecipe:
     warmup : float
         Share of the steps that warm up.
     clip : float
-        Largest norm of the gradient.
+        Largest norm of the gradient; 0 for no limit.
     max_length : int
         Sentences are cut after so many pieces.
     checkpoint_steps : int
@@ -69,6 +70,13 @@ class TrainingRecipe:
     max_length: int = 128
     checkpoint_steps: int = 200
     patience: int = 4
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("max_length", 3), ("checkpoint_steps", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise RecipeError(f"{name} must be at least {least}, got {getattr(self, name)!r}")
+        if self.warmup > 1:
+            raise RecipeError(f"warmup must be a share of the steps, from 0 to 1, got {self.warmup!r}")
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,16 @@ class Recipe:
     documents: Literal["teacher", "self"] = "teacher"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.name or Path(self.name).name != self.name:
+            raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
+        if not self.bitext:
+            raise RecipeError("bitext must name at least one file")
+        if self.seed >= 2**32:
+            raise RecipeError(f"seed must be below 2**32, got {self.seed}")
+        if not self.make_objectives() and self.training.epochs:
+            raise RecipeError("objectives must name at least one objective, or training.epochs be 0")
+
     def make_objectives(self) -> dict[str, tuple[float, Objective]]:
         """Give weight and objective by name.
 
@@ -123,12 +141,10 @@ class Recipe:
         made: dict[str, tuple[float, Objective]] = {}
         for entry in self.objectives:
             options = dict(entry)
-            name = str(options.pop("name", None))
-            weight = options.pop("weight", 1.0)
+            name = options.pop("name", None)
+            weight = check(options.pop("weight", 1.0), float, f"objectives: weight of {name}")
             if name in made:
                 raise RecipeError(f"objectives: {name} stands there twice")
-            if not isinstance(weight, (int, float)) or isinstance(weight, bool):
-                raise RecipeError(f"objectives: weight of {name} must be a number, got {weight!r}")
             if "coupling" in options:
                 options["coupling"] = _make_coupling(options["coupling"])
             made[name] = (float(weight), _make(name, OBJECTIVES, options, "objectives"))
@@ -141,141 +157,44 @@ class Recipe:
 
 def _make_coupling(value: Any) -> Coupling:
     options = dict(value) if isinstance(value, dict) else {"name": value}
-    coupling: Coupling = _make(str(options.pop("name", None)), COUPLINGS, options, "coupling")
+    coupling: Coupling = _make(options.pop("name", None), COUPLINGS, options, "coupling")
     return coupling
 
 
-def _make(name: str, registry: Mapping[str, Any], options: Mapping[str, Any], where: str) -> Any:
-    if name not in registry:
-        raise RecipeError(f"{where}: unknown name {name!r}{_nearest(name, registry)}")
-    allowed = inspect.signature(registry[name]).parameters
-    for key in options:
+def _make(name: Any, registry: Mapping[str, Any], options: Mapping[str, Any], where: str) -> Any:
+    if not isinstance(name, str) or name not in registry:
+        problem = "a name is missing" if name is None else f"unknown name {name!r}"
+        raise RecipeError(f"{where}: {problem}{nearest(str(name), registry)}")
+    made = registry[name]
+    allowed = inspect.signature(made).parameters
+    hints = get_type_hints(made if is_dataclass(made) else made.__init__)
+    checked = {}
+    for key, value in options.items():
         if key not in allowed:
-            raise RecipeError(f"{where}: {name} has no option {key!r}{_nearest(key, allowed)}")
+            raise RecipeError(f"{where}: {name} has no option {key!r}{nearest(str(key), allowed)}")
+        # What is not plain, a coupling, is made already.
+        checked[key] = check(value, hints[key], f"{where}: {name}: {key}") if hints[key] in PLAIN else value
     try:
-        return registry[name](**options)
+        return made(**checked)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {name}: {error}") from None
 
 
-def _nearest(word: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
-
-
 def load_recipe(path: Pathish, settings: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
-
-    Texts may hold ``{variable}``, for each of the variables under the key ``variables``, and ``{here}``, the recipe's
-    folder. Other paths are relative to the working directory.
 
     Parameters
     ----------
     path : path-like
         The YAML file.
     settings : sequence of str
-        ``key=value``, ``part.key=value`` (value in YAML) or ``variable=text``, over what the file says.
+        ``key=value`` over what the file says; see :func:`~pyserini_optical.data.settings.read_settings`.
 
     Raises
     ------
     InputError
         The file cannot be read.
     RecipeError
-        It is not a recipe: bad YAML, unknown or missing key, wrong type.
+        It is not a recipe.
     """
-    try:
-        data = yaml.safe_load("\n".join(line for _, line in read_lines(path)))
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise RecipeError(f"{path}: not YAML ({reason})") from None
-    if not isinstance(data, dict):
-        raise RecipeError(f"{path}: not a recipe: expected keys and values")
-    variables = data.pop("variables", {})
-    if not isinstance(variables, dict):
-        raise RecipeError(f"{path}: variables must be keys and values")
-    for setting in settings:
-        _apply(data, variables, setting)
-    variables["here"] = str(Path(path).resolve().parent)
-    recipe = _build(Recipe, _fill(data, variables, str(path)), str(path))
-    recipe.make_objectives()
-    return recipe
-
-
-def _apply(data: dict[str, Any], variables: dict[str, Any], setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {setting}: expected key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {setting}: the value is not YAML") from None
-    if key in variables:
-        variables[key] = text
-        return
-    *parts, last = key.split(".")
-    for part in parts:
-        data = data.setdefault(part, {})
-        if not isinstance(data, dict):
-            raise RecipeError(f"--set {setting}: {part} has no parts")
-    data[last] = value
-
-
-def _fill(value: Any, variables: Mapping[str, Any], where: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _fill(item, variables, where) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, variables, where) for item in value]
-    if isinstance(value, str):
-        try:
-            return value.format_map({key: str(item) for key, item in variables.items()})
-        except (KeyError, ValueError, IndexError, AttributeError):
-            known = ", ".join(f"{{{key}}}" for key in variables)
-            raise RecipeError(f"{where}: unknown variable in {value!r}; known are {known}") from None
-    return value
-
-
-def _build(cls: Any, data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise RecipeError(f"{where}: expected keys and values, got {data!r}")
-    hints = get_type_hints(cls)
-    for key in data:
-        if key not in hints:
-            raise RecipeError(f"{where}: unknown key {key!r}{_nearest(str(key), hints)}")
-    for entry in fields(cls):
-        if entry.default is MISSING and entry.default_factory is MISSING and entry.name not in data:
-            raise RecipeError(f"{where}: the key {entry.name!r} is missing")
-    return cls(**{key: _check(value, hints[key], f"{where}: {key}") for key, value in data.items()})
-
-
-def _check(value: Any, hint: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        return _build(hint, value, where)
-    origin, choices = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in choices:
-            raise RecipeError(f"{where} must be one of {', '.join(map(str, choices))}, got {value!r}")
-        return value
-    if origin is types.UnionType:
-        return None if value is None else _check(value, next(c for c in choices if c is not type(None)), where)
-    if origin is list:
-        items = value if isinstance(value, list) else [value]
-        return [_check(item, choices[0], where) for item in items]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise RecipeError(f"{where}: expected keys and values, got {value!r}")
-        return value
-    if hint is float and isinstance(value, str):
-        # YAML 1.1 reads 1e-4 as text.
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    right = isinstance(value, (int, float) if hint is float else hint) and (hint is bool or not isinstance(value, bool))
-    if not right:
-        raise RecipeError(f"{where} must be {_NAMES[hint]}, got {value!r}")
-    if hint in (int, float) and value < 0:
-        raise RecipeError(f"{where} must not be negative, got {value!r}")
-    return value
-
-
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return read_settings(Recipe, path, settings)

@@ -34,20 +34,19 @@ class LengthGroupedBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self._lengths), generator=generator)
         batches: list[torch.Tensor] = []
-        for pool in order.split(_POOL * self.batch_size):
+        for pool in torch.split(order, _POOL * self.batch_size):
             ranked = pool[self._lengths[pool].argsort(descending=True, stable=True)]
-            batches += ranked.split(self.batch_size)
+            batches += torch.split(ranked, self.batch_size)
         if self.drop_last:
             batches = [batch for batch in batches if len(batch) == self.batch_size]
         for number in torch.randperm(len(batches), generator=generator).tolist():
             yield batches[number].tolist()
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self._lengths), self.batch_size)
+        full, rest = divmod(len(self._lengths), int(self.batch_size))
         return full + (rest > 0 and not self.drop_last)
 
 
 def by_length(lengths: Sequence[int]) -> Callable[..., LengthGroupedBatchSampler]:
     """Give what ``SentenceTransformerTrainingArguments(batch_sampler=…)`` takes, for rows of these lengths."""
-    # Not a lambda: the trainer pickles its arguments beside a checkpoint.
     return partial(LengthGroupedBatchSampler, lengths=lengths)
