@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyserini_optical.evaluate import compare as compare
     from pyserini_optical.integration import OpticalDocumentEncoder as OpticalDocumentEncoder
     from pyserini_optical.integration import OpticalQueryEncoder as OpticalQueryEncoder
+    from pyserini_optical.integration import prepare as prepare
     from pyserini_optical.models import load_encoder as load_encoder
     from pyserini_optical.retrieve import encode_corpus as encode_corpus
     from pyserini_optical.retrieve import search as search
@@ -27,6 +28,7 @@ _HOME = {
     "OpticalDocumentEncoder": "pyserini_optical.integration",
     "OpticalQueryEncoder": "pyserini_optical.integration",
     "load_encoder": "pyserini_optical.models",
+    "prepare": "pyserini_optical.integration",
     "encode_corpus": "pyserini_optical.retrieve",
     "search": "pyserini_optical.retrieve",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "distill",
     "encode_corpus",
     "load_encoder",
+    "prepare",
     "search",
 ]
 

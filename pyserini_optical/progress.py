@@ -1,4 +1,4 @@
-"""How far a long step has come: a bar on a terminal, a plain line every tenth otherwise; both on stderr."""
+"""What is shown: results on standard output; what is going on, and how far it has come, on stderr."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Advance = Callable[[int], None]
 
@@ -15,9 +19,21 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def results() -> Console:
+    """Give a console on standard output for tables; wide where that is no terminal, so that no line is folded."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
 @contextmanager
 def progress(what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """Show progress while the block runs; it gets a function that says how many more are done.
+
+    It is a bar on a terminal, and a plain line every tenth otherwise.
 
     Parameters
     ----------

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +21,7 @@ COMMANDS = ("quickstart", "distill", "encode", "search", "compare", "study", "py
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyserini-optical",
-        description="Teach an English retriever another language from sentence pairs alone, and search with it in Pyserini.",
+        description="Teach an English retriever another language from sentence pairs, and search with it in Pyserini.",
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -44,16 +46,39 @@ def _version() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 done, 1 failed (one sentence on stderr), 2 wrong use, 130 interrupted."""
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command and its arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 failed (with one sentence on stderr), 130 interrupted; wrong use leaves with 2.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A table is better with a question mark in it than not at all, where the terminal has no Unicode.
+        sys.stdout.reconfigure(errors="replace")
     args = _parser().parse_args(arguments)
     try:
         args.execute(args)
+        sys.stdout.flush()
     except OpticalError as error:
-        print(f"pyserini-optical {args.command}: {error}", file=sys.stderr)
+        return _fail(args.command, str(error), 1)
+    except BrokenPipeError:
+        # `| head` has seen enough; what is left in the buffer would raise again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _fail(args.command, f"{place}{error.strerror or error}; check the disk and its permissions", 1)
     except KeyboardInterrupt:
-        print(
-            f"pyserini-optical {args.command}: interrupted; the same command goes on where it stopped", file=sys.stderr
-        )
-        return 130
+        return _fail(args.command, "interrupted; the same command goes on from what is finished", 130)
     return 0
+
+
+def _fail(command: str, message: str, status: int) -> int:
+    print(f"pyserini-optical {command}: {' '.join(message.splitlines())}", file=sys.stderr)
+    return status

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> None:
 
     from pyserini_optical.evaluate import DEFAULT_MEASURES, compare, to_terminal
     from pyserini_optical.evaluate.comparison import name_runs
+    from pyserini_optical.progress import results
 
     with Console(stderr=True).status("comparing"):
         comparison = compare(
@@ -51,9 +52,7 @@ def run(args: argparse.Namespace) -> None:
             seed=args.seed,
             report=args.report,
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # no lines folded in a file or a pipe
+    console = results()
     console.print(to_terminal(comparison))
     if args.report is not None:
         console.print(f"Written: report.md, report.tex, report.json in {args.report}", markup=False)

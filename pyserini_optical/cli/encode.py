@@ -14,7 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", metavar="CORPUS", help="JSONL file or folder of such (id, text)")
     parser.add_argument("index", metavar="INDEX", help="folder to make")
     parser.add_argument(
-        "--index-type", choices=("flat", "hnsw", "pq"), default="flat", help="kind of Faiss index (default: flat, exact)"
+        "--index-type",
+        choices=("flat", "hnsw", "pq"),
+        default="flat",
+        help="kind of Faiss index (default: flat, exact)",
     )
     parser.add_argument("--device", help="torch device (default: the first GPU, else cpu)")
 

@@ -12,20 +12,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("study", metavar="STUDY", help="YAML file")
     parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="as for distill"
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting or variable over what the file says (data=FOLDER); may be repeated",
     )
     parser.add_argument("--output", metavar="DIR", help="folder for runs and report (default: the file's folder)")
     parser.add_argument(
-        "--work", default="work", metavar="DIR", help="folder for encoders and indexes, shared by studies (default: work)"
+        "--work",
+        default="work",
+        metavar="DIR",
+        help="folder for encoders and indexes, shared by studies (default: work)",
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; print its comparison."""
-    from rich.console import Console
-
     from pyserini_optical.evaluate import to_terminal
+    from pyserini_optical.progress import results
     from pyserini_optical.study import run_study
 
     comparison = run_study(args.study, args.output, settings=args.settings, work=args.work)
-    Console().print(to_terminal(comparison))
+    results().print(to_terminal(comparison))

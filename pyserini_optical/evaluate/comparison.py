@@ -201,7 +201,7 @@ def name_runs(paths: Sequence[Pathish | tuple[str, Pathish]]) -> dict[str, Pathi
 def _score(qrels: Qrels, name: str, source: Pathish | Run, measures: Sequence[str]) -> Scores:
     run: Run = source if isinstance(source, Mapping) else read_run(source)
     scores = evaluate(qrels, run, measures)
-    if len(scores.missing) == len(scores.topics):
+    if not run.keys() & qrels.keys():
         theirs, ours = next(iter(run), None), scores.topics[0]
         seen = f"it has {theirs!r}, they have {ours!r}" if theirs is not None else "it is empty"
         raise InputError(

@@ -1,11 +1,14 @@
 """The bundled collection, written for this project, and the whole way on it.
 
-168 English passages (``passages.jsonl``), 68 questions in English, Spanish and Swahili (``topics.*.tsv``, ``qrels.txt``)
-and sentence pairs in Spanish and Swahili (``bitext.*-en.tsv``), with the recipe and the study that use them.
+168 English passages (``passages.jsonl``), 68 questions in English, Spanish and Swahili (``topics.*.tsv``,
+``qrels.txt``) and sentence pairs in Spanish and Swahili (``bitext.*-en.tsv``), with the recipe and the study that use
+them.
 """
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,29 +32,25 @@ def quickstart(work: Pathish = "work/quickstart") -> None:
     OpticalError
         Something is missing, such as the extra ``quickstart``.
     """
-    from rich.console import Console
-
     from pyserini_optical.evaluate import to_terminal
-    from pyserini_optical.progress import say
+    from pyserini_optical.progress import results, say
     from pyserini_optical.study import run_study
 
     work = Path(work)
     compared = {}
     for number, (code, language) in enumerate(LANGUAGES.items(), 1):
         say(f"[{number}/{len(LANGUAGES)}] {language} questions, English passages")
-        compared[language] = run_study(
-            HOME / "study.yaml", work / code, settings=[f"language={code}"], work=work
-        )
-    console = Console()
+        compared[language] = run_study(HOME / "study.yaml", work / code, settings=[f"language={code}"], work=work)
+    console = results()
     for language, comparison in compared.items():
         console.rule(f"{language} questions against English passages")
         console.print(to_terminal(comparison))
-    console.print(_next_steps(work), highlight=False, markup=False, soft_wrap=True)
+    console.print(_next_steps(work), markup=False, soft_wrap=True)
 
 
 def _next_steps(work: Path) -> str:
-    encoder = next(iter(sorted((work / "encoders").glob("quickstart-sw.*/optical.json")))).parent
-    index = next(iter(sorted((work / "indexes").glob("faiss-*"))))
+    record = json.loads((work / "sw" / "runs" / "optical.json").read_text(encoding="utf-8"))
+    encoder, index = shlex.quote(record["searcher"]), shlex.quote(record["index"])
     return f"""
 Reports: {work}/es/report.md and {work}/sw/report.md
 

@@ -1,4 +1,4 @@
-"""Writing and opening Faiss directories as Pyserini has them: ``index`` and ``docid``, one id a line in the same order."""
+"""Writing and opening Faiss directories as Pyserini has them: ``index``, and ``docid`` with one id a line."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyserini_optical.data import read_lines, write_beside
-from pyserini_optical.errors import CheckpointError
+from pyserini_optical.errors import CheckpointError, InputError, SetupError
 
 IndexType = Literal["flat", "hnsw", "pq"]
 Vectors = NDArray[np.float32]
 
-# Faiss asks for 39 training vectors a centroid and warns below; beyond 256 it samples by itself.
-_PQ_TRAINING = 256 * 256
+# Product quantisation has 256 centroids, and takes no more than 256 training vectors for each.
+PQ_LEAST = 256
+_PQ_TRAINING = 256 * PQ_LEAST
 
 
 def write_index(path: Path, blocks: Iterable[Vectors], count: int, dimension: int, kind: IndexType) -> None:
@@ -34,7 +35,15 @@ def write_index(path: Path, blocks: Iterable[Vectors], count: int, dimension: in
     dimension : int
         Their length.
     kind : {"flat", "hnsw", "pq"}
-        Exact search; a small-world graph (32 neighbours); or product quantisation (a byte for every 8 dimensions).
+        Exact search; a small-world graph (32 neighbours); or product quantisation (a byte for every 8 dimensions),
+        which needs ``PQ_LEAST`` vectors or more.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, or there are too few vectors for product quantisation.
+    SetupError
+        This Faiss has another file format.
     """
     with write_beside(path) as temporary:
         if kind == "flat":
@@ -45,17 +54,24 @@ def write_index(path: Path, blocks: Iterable[Vectors], count: int, dimension: in
             blocks = _train(index, blocks)
         for block in blocks:
             index.add(block)
-        faiss.write_index(index, str(temporary))
+        try:
+            faiss.write_index(index, str(temporary))
+        except RuntimeError:  # Faiss raises no OSError
+            remedy = "look whether the disk is full"
+            raise InputError("the index cannot be written", path=path, remedy=remedy) from None
 
 
 def _new_index(kind: IndexType, dimension: int) -> Any:
+    index: Any
     if kind == "hnsw":
         index = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = 200
         index.hnsw.efSearch = 128
         return index
     parts = next(parts for parts in range(max(1, dimension // 8), 0, -1) if dimension % parts == 0)
-    return faiss.IndexPQ(dimension, parts, 8, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexPQ(dimension, parts, 8, faiss.METRIC_INNER_PRODUCT)
+    index.pq.cp.min_points_per_centroid = 1  # fewer than 39 make it warn once for every part
+    return index
 
 
 def _train(index: Any, blocks: Iterable[Vectors]) -> Iterator[Vectors]:
@@ -65,15 +81,17 @@ def _train(index: Any, blocks: Iterable[Vectors]) -> Iterator[Vectors]:
     while sum(map(len, first)) < _PQ_TRAINING and (block := next(rest, None)) is not None:
         first.append(block)
     sample = np.concatenate(first)
-    if len(sample) < 256:
-        raise CheckpointError(f"a pq index needs 256 passages or more to train on, got {len(sample)}; use flat")
+    if len(sample) < PQ_LEAST:
+        raise InputError(
+            f"a pq index needs {PQ_LEAST} vectors or more to train on, got {len(sample)}", remedy="use flat"
+        )
     index.train(sample)
     yield from first
     yield from rest
 
 
 def _write_flat(path: Path, blocks: Iterable[Vectors], count: int, dimension: int) -> None:
-    """Write what ``faiss.write_index(IndexFlatIP)`` would: header with the number of vectors, number of floats, floats."""
+    """Write what ``faiss.write_index`` would: a header with the number of vectors, the number of floats, the floats."""
     empty = faiss.serialize_index(faiss.IndexFlatIP(dimension)).tobytes()
     header = _flat_header(empty, count, dimension)
     with open(path, "wb") as file:
@@ -91,7 +109,7 @@ def _flat_header(empty: bytes, count: int, dimension: int) -> bytes:
     two = faiss.IndexFlatIP(dimension)
     two.add(np.ones((2, dimension), dtype=np.float32))
     if header(2) + np.ones((2, dimension), dtype=np.float32).tobytes() != faiss.serialize_index(two).tobytes():
-        raise CheckpointError("this Faiss writes flat indexes in another layout; install faiss-cpu below 2")
+        raise SetupError("this Faiss writes flat indexes in another layout; run `pip install 'faiss-cpu<2'`")
     return header(count)
 
 
@@ -106,18 +124,20 @@ def open_index(folder: Path) -> tuple[Any, list[str]]:
     Raises
     ------
     CheckpointError
-        A file is missing or cut off, or the two do not fit each other.
+        A file is missing or cut off, the two do not fit each other, or the index is not for inner products.
     """
     for name in ("index", "docid"):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: no file {name!r} in it, so it is not a Faiss index; make it with `encode`")
+            problem = f"no file {name!r} in it, so it is not a Faiss index"
+            raise CheckpointError(f"{folder}: {problem}; make one with `encode`")
+    remedy = "remove the folder and encode the corpus again"
     try:
         index = faiss.read_index(str(folder / "index"))
-    except RuntimeError:
-        raise CheckpointError(f"{folder / 'index'}: damaged or truncated; encode the corpus again") from None
+    except (RuntimeError, MemoryError):  # the second: a damaged size
+        raise CheckpointError(f"{folder / 'index'}: damaged or truncated; {remedy}") from None
     docids = [line for _, line in read_lines(folder / "docid")]
     if index.ntotal != len(docids):
-        raise CheckpointError(
-            f"{folder}: {index.ntotal} vectors but {len(docids)} ids in docid; encode the corpus again"
-        )
+        raise CheckpointError(f"{folder}: {index.ntotal} vectors but {len(docids)} ids in docid; {remedy}")
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise CheckpointError(f"{folder}: an index of distances, not of inner products; make one with `encode`")
     return index, docids

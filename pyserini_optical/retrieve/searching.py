@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyserini_optical.data import Manifest, Pathish, read_topics, write_run
+from pyserini_optical.data.fields import checked_id
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
 from pyserini_optical.retrieve.encoding import MANIFEST
@@ -21,7 +24,7 @@ _BATCH = 64
 
 
 def search(
-    encoder: Encoder | str,
+    encoder: Encoder | Pathish,
     index: Pathish,
     topics: Pathish | Mapping[str, str],
     run: Pathish | None = None,
@@ -34,7 +37,7 @@ def search(
 
     Parameters
     ----------
-    encoder : Encoder or str
+    encoder : Encoder, str or path-like
         It encodes the topics.
     index : path-like
         Faiss directory, ours or Pyserini's.
@@ -57,7 +60,7 @@ def search(
     Raises
     ------
     InputError
-        The topics cannot be read.
+        The topics cannot be read, there are none or no hits to write, or the tag holds white space.
     CheckpointError
         The index is broken, or was made by another document encoder than this encoder's.
     """
@@ -65,8 +68,10 @@ def search(
 
     if hits < 1:
         raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
-    if isinstance(encoder, str):
-        encoder = load_encoder(encoder, device)
+    if isinstance(encoder, str | PathLike):
+        encoder = load_encoder(os.fspath(encoder), device)
+    # Made and checked before the search, which may be long.
+    tag = checked_id("-".join(Path(encoder.name).absolute().name.split()) if tag is None else tag, "run tag")
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
     folder = Path(index)
     faiss_index, docids = open_index(folder)
@@ -94,5 +99,5 @@ def search(
                 found[name] = {docids[r]: s for r, s in zip(topic_rows, topic_scores, strict=True) if r >= 0}
             advance(len(some))
     if run is not None:
-        write_run(run, found, tag or Path(encoder.name).name)
+        write_run(run, found, tag)
     return found
