@@ -334,8 +334,7 @@ def _describe(
 ) -> None:
     """Write the report with a title, what ran, and the study's manifest."""
     head = ["| run | topics | search | documents | seconds |", "|---|---|---|---|---:|"]
-    lines = [f"# {study.name}", "", *([study.title, ""] if study.title else [])]
-    lines += [to_markdown(comparison), "", "## What ran", "", *head]
+    lines = [to_markdown(comparison, title=study.name, lead=study.title), "## What ran", "", *head]
     versions: dict[str, list[str]] = {}
     for name, run in study.each_run().items():
         record = records[name]

@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ PARTS = ("integration", "models", "distillation", "retrieve", "evaluate")
 
 @pytest.mark.parametrize("name", pyserini_optical.__all__)
 def test_every_public_name_is_there(name: str) -> None:
-    value = getattr(pyserini_optical, name)
+    value: Any = getattr(pyserini_optical, name)
     if name != "__version__":
         assert value.__name__ == name
         assert value.__doc__
@@ -46,7 +47,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_importing_the_package_and_its_parts_loads_nothing_heavy() -> None:
-    parts = ", ".join(f"pyserini_optical.{part}" for part in ("integration", "models", "distillation", "retrieve"))
+    parts = ", ".join(f"pyserini_optical.{part}" for part in PARTS)
     assert loaded(f"import pyserini_optical, {parts}, pyserini_optical.cli, pyserini_optical.quickstart") == set()
 
 

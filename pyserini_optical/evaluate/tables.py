@@ -82,8 +82,16 @@ def to_terminal(comparison: Comparison) -> Group:
     return Group(*parts)
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Write the comparison as Markdown: the measures of every run, what was tested and how, every difference."""
+def to_markdown(comparison: Comparison, *, title: str = "Comparison", lead: str = "") -> str:
+    """Write the comparison as Markdown: the measures of every run, what was tested and how, every difference.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What to write.
+    title, lead : str
+        The heading, and a paragraph under it.
+    """
     letters = _letters(comparison)
     rows = [
         [letters[run], _markdown(_label(comparison, run))]
@@ -93,7 +101,8 @@ def to_markdown(comparison: Comparison) -> str:
         ]
         for run in comparison.scores
     ]
-    lines = ["# Comparison", "", *_markdown_table(["", "run", *comparison.measures], rows, left=2), ""]
+    lines = [f"# {_markdown(title)}", "", *([_markdown(lead), ""] if lead else [])]
+    lines += [*_markdown_table(["", "run", *comparison.measures], rows, left=2), ""]
     lines += [f"- {_markdown(note)}" for note in notes(comparison)]
     if comparison.contrasts:
         cells = [_contrast_cells(comparison, contrast) for contrast in comparison.contrasts]

@@ -120,7 +120,7 @@ def test_sinkhorn_is_pots_pair_by_pair(epsilon: float) -> None:
 
 @pytest.mark.parametrize(
     ("coupling", "tolerance"),
-    [(IPOT(), 1e-6), (Exact(), 1e-6), (Sinkhorn(tolerance=1e-12, iterations=200), 1e-6), (Sinkhorn(), 1e-4)],
+    [(IPOT(), 1e-6), (Exact(), 1e-6), (Sinkhorn(tolerance=1e-12, iterations=200), 1e-6), (Sinkhorn(), 5e-4)],
 )
 def test_a_masked_batch_equals_its_pairs_one_by_one(coupling: Coupling, tolerance: float) -> None:
     cost, mu, nu = masked_batch(5)
@@ -165,7 +165,9 @@ def test_identical_and_opposite_tokens(name: str) -> None:
 
 
 sizes = st.integers(1, 64)
-iterative = st.sampled_from([IPOT(iterations=200), Sinkhorn(epsilon=0.1, iterations=400)])
+# Sinkhorn with all its steps: POT looks at its error every tenth one, and a last digit may decide that it stops.
+SINKHORN = Sinkhorn(epsilon=0.1, iterations=400, tolerance=1e-12)
+iterative = st.sampled_from([IPOT(iterations=200), SINKHORN])
 
 
 @settings(max_examples=40, deadline=None)
@@ -203,21 +205,18 @@ def test_permuting_the_tokens_permutes_the_plan(m: int, n: int, seed: int, coupl
 @settings(max_examples=30, deadline=None)
 @given(
     m=st.integers(1, 20), n=st.integers(1, 20), more=st.tuples(st.integers(0, 9), st.integers(0, 9)),
-    seed=st.integers(0, 10**6), name=st.sampled_from(sorted(COUPLINGS)),
+    seed=st.integers(0, 10**6), coupling=st.sampled_from([IPOT(), SINKHORN, Exact()]),
 )  # fmt: skip
-def test_padding_changes_nothing(m: int, n: int, more: tuple[int, int], seed: int, name: str) -> None:
+def test_padding_changes_nothing(m: int, n: int, more: tuple[int, int], seed: int, coupling: Coupling) -> None:
     cost = cosine_cost(1, m, n, seed=seed)
     mu, nu = uniform_mass(torch.ones(1, m)), uniform_mass(torch.ones(1, n))
     padded = functional.pad(cost, (0, more[1], 0, more[0]), value=-3.0)
-    coupling = COUPLINGS[name]()
     plain = coupling.plan(cost, mu, nu)
     plan = coupling.plan(padded, functional.pad(mu, (0, more[0])), functional.pad(nu, (0, more[1])))
-    # POT's Sinkhorn looks at its error every tenth step: a last digit may make it stop ten steps sooner.
-    tolerance = 1e-4 if name == "sinkhorn" else 1e-6
-    torch.testing.assert_close(plan.matrix[:, :m, :n], plain.matrix, atol=tolerance, rtol=0)
+    torch.testing.assert_close(plan.matrix[:, :m, :n], plain.matrix, atol=1e-5, rtol=0)
     assert (plan.matrix[:, m:] == 0).all()
     assert (plan.matrix[:, :, n:] == 0).all()
-    torch.testing.assert_close(plan.cost, plain.cost, atol=10 * tolerance, rtol=0)
+    torch.testing.assert_close(plan.cost, plain.cost, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", COUPLINGS)

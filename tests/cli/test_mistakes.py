@@ -22,7 +22,10 @@ def bench(tiny: Path, toy_files: tuple[Path, Path], tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("bench")
     shutil.copytree(tiny, folder / "model")
     shutil.copy(toy_files[0], folder / "bitext.tsv")
-    write = lambda name, text: (folder / name).write_text(text, encoding="utf-8")  # noqa: E731
+
+    def write(name: str, text: str) -> None:
+        (folder / name).write_text(text, encoding="utf-8")
+
     passages = [json.dumps({"id": f"0{number}", "text": f"the old boat {number}"}) for number in range(6)]
     write("corpus.jsonl", "\n".join(passages) + "\n")
     write("topics.tsv", "01\tboat\n02\triver\n")
