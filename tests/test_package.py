@@ -26,7 +26,7 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_the_list_of_public_names_is_complete() -> None:
     assert pyserini_optical.__all__ == sorted(pyserini_optical.__all__)
     lazy = set(pyserini_optical._HOME)
-    errors = {kind.__name__ for kind in [OpticalError, *OpticalError.__subclasses__()]}
+    errors = {"OpticalError"} | {kind.__name__ for kind in OpticalError.__subclasses__()}
     assert set(pyserini_optical.__all__) == lazy | errors | {"__version__"}
     with pytest.raises(AttributeError, match="no attribute 'disstill'"):
         pyserini_optical.disstill  # noqa: B018
