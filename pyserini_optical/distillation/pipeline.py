@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MANIFEST = "manifest.json"
+_STEP = "distill"
 
 
 def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings: Sequence[str] = ()) -> Path:
@@ -60,7 +61,7 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
         folder = Path(recipe).parent
         recipe = load_recipe(recipe, settings)
     output = (Path(output) if output is not None else folder / recipe.name).absolute()
-    if output.exists() and not (output / MANIFEST).is_file() and not _is_empty(output):
+    if output.exists() and not _is_ours(output) and not _is_empty(output):
         remedy = "choose another --output or remove it"
         raise InputError("exists and is not a checkpoint of ours", path=output, remedy=remedy)
 
@@ -76,7 +77,7 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
     parameters = recipe.as_dict()
     for path in ("bitext", "development", "exclude"):
         del parameters[path]
-    manifest = Manifest("distill", inputs=inputs, parameters=parameters)
+    manifest = Manifest(_STEP, inputs=inputs, parameters=parameters)
     if (output / "model.safetensors").is_file() and _stands_for(output, manifest):
         say(f"{output}: is there already, made from the same recipe and data")
         return output
@@ -113,6 +114,11 @@ def _claim(work: Path, manifest: Manifest) -> None:
 
 def _stands_for(folder: Path, manifest: Manifest) -> bool:
     return (folder / MANIFEST).is_file() and Manifest.load(folder / MANIFEST).matches(manifest)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a checkpoint, which may be replaced: an index or a study has a manifest too."""
+    return (folder / MANIFEST).is_file() and Manifest.load(folder / MANIFEST).step == _STEP
 
 
 def _is_empty(folder: Path) -> bool:

@@ -61,7 +61,7 @@ def _in_faiss_searcher(module: ModuleType) -> Iterator[None]:
 
 
 def _open_command_lines() -> None:
-    """Let every parser with ``--encoder-class`` take ``optical``, and mark encoders of ours so that it is inferred."""
+    """Let every parser with ``--encoder-class`` take ``optical``; mark encoders of ours and fill in their dimension."""
     parse = argparse.ArgumentParser.parse_known_args
 
     def parse_known_args(self: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
@@ -72,6 +72,12 @@ def _open_command_lines() -> None:
         found, rest = parse(self, args, namespace)
         if "--encoder" in options and found.encoder and is_optical(found.encoder):
             found.encoder = OpticalName(found.encoder)
+            dimension = options.get("--dimension")
+            if dimension and found.dimension == dimension.default:
+                # Pyserini's default is 768, and it asserts when the vectors have another length.
+                from pyserini_optical.models import load_encoder
+
+                found.dimension = load_encoder(str(found.encoder)).dimension
         return found, rest
 
     argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]

@@ -73,7 +73,7 @@ def optical_steps(checkpoint: str) -> dict[str, int]:
     """Do all by ``pyserini-optical pyserini``."""
     output = "input --corpus corpus --fields title text output --embeddings"
     fields = "--encoder-class optical --fields title text"
-    encoder = f"--encoder {checkpoint} --dimension 384 --device cpu --batch-size 4"
+    encoder = f"--encoder {checkpoint} --device cpu --batch-size 4"
     search = f"--topics topics.tsv --hits 5 --encoder {checkpoint} --device cpu"
     hybrid = f"dense --index index --encoder {checkpoint} --encoder-class optical --device cpu sparse --index bm25"
     steps = {

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyserini_optical.data import Pair, fingerprint
+from pyserini_optical.data import Manifest, Pair, fingerprint
 from pyserini_optical.distillation import Recipe, distill, pipeline
 from pyserini_optical.distillation.development import MateRetrieval
 from pyserini_optical.errors import CheckpointError, InputError, RecipeError
@@ -430,3 +430,13 @@ def test_what_is_missing_is_told_and_nothing_is_left(make: Make, tmp_path: Path)
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(InputError, match="cannot be written"):
             distill(make(), tmp_path / "locked" / "toy")
+
+
+def test_an_index_of_ours_is_no_checkpoint_and_is_left_alone(make: Make, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    Manifest("encode").save(index / "manifest.json")
+    (index / "docid").write_text("007\n")
+    with pytest.raises(InputError, match="not a checkpoint of ours"):
+        distill(make(), index)
+    assert (index / "docid").read_text() == "007\n"

