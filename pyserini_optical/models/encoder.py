@@ -177,7 +177,9 @@ class Encoder:
                 normalize_embeddings=True,
                 show_progress_bar=False,
             )
-        result = np.ascontiguousarray(vectors.float().cpu().numpy()).reshape(len(texts), self.dimension)
+        result = np.ascontiguousarray(vectors.float().cpu().numpy()).reshape(
+            len(texts), int(model.get_embedding_dimension() or 0)
+        )
         if not np.isfinite(result).all():
             row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
             name = self.name if role == "queries" else self.document_model

