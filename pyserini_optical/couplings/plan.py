@@ -60,12 +60,30 @@ def uniform_mass(mask: Tensor) -> Tensor:
     return weight / weight.sum(dim=-1, keepdim=True).clamp_min(1.0)
 
 
+def prepare(cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Check what :meth:`Coupling.plan` was given, and give it in float32 and without gradient.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or a batch without a pair or without room for a token.
+    """
+    if cost.dim() != 3 or source_mass.shape != cost.shape[:2] or target_mass.shape != (cost.shape[0], cost.shape[2]):
+        shapes = f"{tuple(cost.shape)}, {tuple(source_mass.shape)}, {tuple(target_mass.shape)}"
+        raise ValueError(f"expected cost (B, m, n), source mass (B, m) and target mass (B, n), got {shapes}")
+    if 0 in cost.shape:
+        raise ValueError(
+            f"no room for a pair or a token in a cost of shape {tuple(cost.shape)}; zero mass marks padding"
+        )
+    return cost.detach().float(), source_mass.detach().float(), target_mass.detach().float()
+
+
 def make_plan(matrix: Tensor, cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> Plan:
     """Wrap a finished matrix (shape (B, m, n)) as a :class:`Plan`: padding and pairs with an empty side become zero."""
     source_mask, target_mask = source_mass > 0, target_mass > 0
     real = source_mask[:, :, None] & target_mask[:, None, :]
     matrix = torch.where(real, matrix, matrix.new_zeros(()))
-    wanted = real.flatten(1).any(dim=1)[:, None]
+    wanted = (source_mask.any(dim=1) & target_mask.any(dim=1))[:, None]
     rows = (matrix.sum(dim=2) - source_mass * wanted).abs().amax(dim=1)
     columns = (matrix.sum(dim=1) - target_mass * wanted).abs().amax(dim=1)
     return Plan(

@@ -5,7 +5,7 @@ r"""Optimal transport between two token sequences.
     \; (+\ \varepsilon \sum_{ij} T_{ij} \log T_{ij})
 
 Three solvers of one problem: :class:`IPOT` (proximal point, the default), :class:`Sinkhorn` (entropic, by POT) and
-:class:`Exact` (network simplex, by POT).
+:class:`Exact` (network simplex, by POT); and :class:`Unbalanced`, which need not meet the masses.
 
 References
 ----------
@@ -15,6 +15,8 @@ References
    Algorithm 1.
 .. [3] Cuturi. Sinkhorn Distances: Lightspeed Computation of Optimal Transport. NeurIPS 2013.
 .. [4] Flamary et al. POT: Python Optimal Transport. JMLR 2021.
+.. [5] Chizat, Peyré, Schmitzer, Vialard. Scaling Algorithms for Unbalanced Optimal Transport Problems. Mathematics of
+   Computation 87, 2018.
 """
 
 from __future__ import annotations
@@ -25,21 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyserini_optical.couplings.plan import Plan, make_plan
-
-# Stands for log 0: far below any real entry, and finite, so that no difference of two of them is NaN.
-_LOG_ZERO = -1e30
-
-
-def _prepare(cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    if cost.dim() != 3 or source_mass.shape != cost.shape[:2] or target_mass.shape != (cost.shape[0], cost.shape[2]):
-        shapes = f"{tuple(cost.shape)}, {tuple(source_mass.shape)}, {tuple(target_mass.shape)}"
-        raise ValueError(f"expected cost (B, m, n), source mass (B, m) and target mass (B, n), got {shapes}")
-    if 0 in cost.shape:
-        raise ValueError(
-            f"no room for a pair or a token in a cost of shape {tuple(cost.shape)}; zero mass marks padding"
-        )
-    return cost.detach().float(), source_mass.detach().float(), target_mass.detach().float()
+from pyserini_optical.couplings.plan import Plan, make_plan, prepare
+from pyserini_optical.couplings.scaling import scaled_plan
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class IPOT:
     .. math::
         T^{(k+1)} = \arg\min_T \langle T, C \rangle + \beta\, \mathrm{KL}(T \,\|\, T^{(k)})
 
-    Padding is masked in the log domain, so a batch gives the same plans as its pairs one by one. POT 0.9.7's batched
+    Padding takes no part, so a batch gives the same plans as its pairs one by one. POT 0.9.7's batched
     ``proximal`` solver has the sign of the proximal term reversed and returns the independent plan; hence this one.
 
     Parameters
@@ -64,6 +53,8 @@ class IPOT:
     Notes
     -----
     0.5, 50 and 1 are the usual defaults of public IPOT code; the OPTICAL paper's values are not known to us [1]_, [2]_.
+    With them the worst marginal error among 64 real sentence pairs was 2e-3 to 9e-3 (a token's mass is about 0.03);
+    with 5 inner steps it was below 1e-4.
     """
 
     beta: float = 0.5
@@ -76,23 +67,10 @@ class IPOT:
 
     def plan(self, cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> Plan:
         """Match the tokens of each pair in a batch; see :meth:`Coupling.plan`."""
-        cost, mu, nu = _prepare(cost, source_mass, target_mass)
+        cost, mu, nu = prepare(cost, source_mass, target_mass)
         with torch.no_grad(), torch.autocast(cost.device.type, enabled=False):
-            real = (mu > 0)[:, :, None] & (nu > 0)[:, None, :]
-            log_mu = torch.where(mu > 0, mu.clamp_min(1e-38).log(), _LOG_ZERO)
-            log_nu = torch.where(nu > 0, nu.clamp_min(1e-38).log(), _LOG_ZERO)
-            step = cost / self.beta
-            log_plan = torch.where(real, cost.new_zeros(()), _LOG_ZERO)
-            target_scale = torch.zeros_like(nu)
-            for _ in range(self.iterations):
-                kernel = log_plan - step
-                for _ in range(self.inner):
-                    source_scale = log_mu - torch.logsumexp(kernel + target_scale[:, None, :], dim=2)
-                    source_scale = source_scale.masked_fill(mu <= 0, 0.0)
-                    target_scale = log_nu - torch.logsumexp(kernel + source_scale[:, :, None], dim=1)
-                    target_scale = target_scale.masked_fill(nu <= 0, 0.0)
-                log_plan = torch.where(real, kernel + source_scale[:, :, None] + target_scale[:, None, :], _LOG_ZERO)
-            return make_plan(log_plan.exp(), cost, mu, nu)
+            matrix = scaled_plan(cost, mu, nu, beta=self.beta, iterations=self.iterations, inner=self.inner)
+            return make_plan(matrix, cost, mu, nu)
 
 
 @dataclass(frozen=True)
@@ -124,7 +102,7 @@ class Sinkhorn:
         """Match the tokens of each pair in a batch; see :meth:`Coupling.plan`."""
         from ot.batch import solve_batch
 
-        cost, mu, nu = _prepare(cost, source_mass, target_mass)
+        cost, mu, nu = prepare(cost, source_mass, target_mass)
         with torch.no_grad(), torch.autocast(cost.device.type, enabled=False):
             # A pair with an empty side has no solution; it takes part as a copy of the uniform one and is zeroed after.
             empty = ((mu.sum(dim=1) <= 0) | (nu.sum(dim=1) <= 0))[:, None]
@@ -151,7 +129,7 @@ class Exact:
         """Match the tokens of each pair in a batch; see :meth:`Coupling.plan`."""
         import ot
 
-        cost, mu, nu = _prepare(cost, source_mass, target_mass)
+        cost, mu, nu = prepare(cost, source_mass, target_mass)
         matrix = np.zeros(tuple(cost.shape))
         costs, sources, targets = (x.cpu().double().numpy() for x in (cost, mu, nu))
         for plan, c, a, b in zip(matrix, costs, sources, targets, strict=True):
@@ -163,3 +141,44 @@ class Exact:
                 )
                 plan[np.ix_(rows, columns)] = solution
         return make_plan(torch.from_numpy(matrix).to(cost), cost, mu, nu)
+
+
+@dataclass(frozen=True)
+class Unbalanced:
+    r"""Entropic transport whose masses are asked for, not forced: a token without a counterpart gives less [5]_.
+
+    .. math::
+        \arg\min_{T \ge 0} \langle T, C \rangle + \varepsilon\, \mathrm{KL}(T \,\|\, \mu \nu^\top)
+        + \rho\, \mathrm{KL}(T 1 \,\|\, \mu) + \rho\, \mathrm{KL}(T^\top 1 \,\|\, \nu)
+
+    The problem is that of POT's ``sinkhorn_unbalanced``, which takes pairs one by one; this is batched. The plan's mass
+    is below one, and it stays so: a pair of sentences with little in common weighs less in the objective.
+
+    Parameters
+    ----------
+    epsilon : float
+        Weight of the entropy, in units of cost.
+    rho : float
+        Price of mass that is missing or too much, in units of cost: costs far above twice as much are hardly paid. The
+        larger, the nearer to :class:`Sinkhorn`.
+    iterations : int
+        Scaling steps.
+    """
+
+    epsilon: float = 0.05
+    rho: float = 0.5
+    iterations: int = 100
+
+    def __post_init__(self) -> None:
+        if self.epsilon <= 0 or self.rho <= 0 or self.iterations < 1:
+            raise ValueError(f"Unbalanced needs epsilon > 0, rho > 0 and iterations >= 1, got {self}")
+
+    def plan(self, cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> Plan:
+        """Match the tokens of each pair in a batch; see :meth:`Coupling.plan`."""
+        cost, mu, nu = prepare(cost, source_mass, target_mass)
+        with torch.no_grad(), torch.autocast(cost.device.type, enabled=False):
+            exponent = self.rho / (self.rho + self.epsilon)
+            matrix = scaled_plan(
+                cost, mu, nu, beta=self.epsilon, iterations=1, inner=self.iterations, exponent=exponent, weighted=True
+            )
+            return make_plan(matrix, cost, mu, nu)

@@ -1,0 +1,84 @@
+"""The benchmarks in a short form: that they still run and say what they should, not how fast anything is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+Main = Callable[[list[str]], int]
+
+
+def load(name: str) -> Main:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    main: Main = module.main
+    return main
+
+
+def test_couplings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "couplings.json"
+    small = ["--pairs", "4", "--source", "6", "--target", "7", "--rounds", "1"]
+    assert load("couplings")([*small, "--output", str(path)]) == 0
+    content = json.loads(path.read_text(encoding="utf-8"))
+    rows = content["rows"]
+    assert len(rows) == 10
+    assert all(row["milliseconds"] > 0 and row["ratio"] > 0 for row in rows)
+    assert [row["ratio"] for row in rows if row["way"] == "ours"] == [1, 1]
+    by_way = {row["way"]: row for row in rows if "marginal_error" in row}
+    ours = by_way.pop("ours")
+    same = [row for way, row in by_way.items() if way.startswith("POT") and "same marginal error" in way]
+    assert len(same) == 2
+    assert all(row["marginal_error"] <= ours["marginal_error"] for row in same)
+    assert all(math.isfinite(row["cost_above_exact"]) for row in by_way.values())
+    assert "POT solve_batch" in capsys.readouterr().out
+
+
+def test_couplings_says_where_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--pairs", "1", "--source", "2", "--target", "2", "--steps", "2", "--rounds", "1"]
+    assert load("couplings")([*small, "--output", str(tmp_path)]) == 1
+    assert "is a directory" in capsys.readouterr().err
+
+
+def test_alignment(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "the old farmer sees a river"
+    diagonal = " ".join(f"{k}-{k}" for k in range(6))
+    (tmp_path / "xx-en.gold.tsv").write_text(f"{text}\t{text}\t{diagonal}\n", encoding="utf-8")
+    arguments = [f"xx:same={tiny}", "--gold", str(tmp_path), "--output", str(tmp_path / "report")]
+    assert load("alignment")(arguments) == 0
+    content = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert content["gold"]["xx"]["links"] == 6
+    assert {row["layer"] for row in content["rows"]} == {"contextual", "static"}
+    # Student and teacher are one model, and the sentences are the same.
+    np.testing.assert_allclose([row["error_rate"] for row in content["rows"]], 0)
+    report = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| assignment | 100.0 | 100.0 | **0.0** [0.0, 0.0] |" in report
+    assert report in capsys.readouterr().out
+
+
+def test_alignment_without_its_gold_writes_nothing(
+    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"xx:same={tiny}", "--gold", str(tmp_path), "--output", str(tmp_path / "report")]
+    assert load("alignment")(arguments) == 1
+    assert capsys.readouterr().err.endswith("no such file; check the path\n")
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("wrong", [["es=model"], ["es:a=x", "es:a=y"]])
+def test_alignment_refuses_students_it_cannot_tell_apart(
+    tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        load("alignment")([*wrong, "--gold", str(tmp_path), "--output", str(tmp_path / "report")])
+    assert "LANGUAGE:NAME=CHECKPOINT" in capsys.readouterr().err or len(wrong) == 2
