@@ -1,18 +1,36 @@
 """What a student learns from its teacher.
 
-=================== ========================= ====================================================
+From sentence pairs, on the student's reading of the foreign side, or of the English one as an anchor:
+
+=================== ========================= ============================================================
 name in recipes     class                     what
-=================== ========================= ====================================================
-``token-alignment`` :class:`TokenAlignment`   OPTICAL: token vectors, matched by a coupling
-``sentence-mse``    :class:`SentenceMSE`      sentence vectors, squared distance
+=================== ========================= ============================================================
+``token-alignment`` :class:`TokenAlignment`   OPTICAL, DR.DECR: token vectors, matched by a coupling
+``sentence-mse``    :class:`SentenceMSE`      sentence vectors, squared distance, of unit vectors the cosine
 ``contrastive``     :class:`Contrastive`      sentence vectors, the right one among the batch's
-=================== ========================= ====================================================
+=================== ========================= ============================================================
+
+From questions with an English translation and passages:
+
+=================== ========================= ============================================================
+name in recipes     class                     what
+=================== ========================= ============================================================
+``relevance-kl``    :class:`RelevanceKL`      DR.DECR: distributions of scores over passages
+``margin-mse``      :class:`MarginMSE`        margins between the relevant passage's score and the others'
+=================== ========================= ============================================================
 """
 
 from __future__ import annotations
 
 from pyserini_optical.objectives.loss import DistillationLoss, TeacherRows
-from pyserini_optical.objectives.representation import Objective, Representation, token_mask
+from pyserini_optical.objectives.relevance import MarginMSE, RelevanceKL, RelevanceLoss, RelevanceObjective
+from pyserini_optical.objectives.representation import (
+    Objective,
+    Representation,
+    represent,
+    similarities,
+    token_mask,
+)
 from pyserini_optical.objectives.sentence import Contrastive, SentenceMSE
 from pyserini_optical.objectives.token_alignment import TokenAlignment
 
@@ -22,14 +40,26 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "contrastive": Contrastive,
 }
 
+RELEVANCE_OBJECTIVES: dict[str, type[RelevanceObjective]] = {
+    "relevance-kl": RelevanceKL,
+    "margin-mse": MarginMSE,
+}
+
 __all__ = [
     "OBJECTIVES",
+    "RELEVANCE_OBJECTIVES",
     "Contrastive",
     "DistillationLoss",
+    "MarginMSE",
     "Objective",
+    "RelevanceKL",
+    "RelevanceLoss",
+    "RelevanceObjective",
     "Representation",
     "SentenceMSE",
     "TeacherRows",
     "TokenAlignment",
+    "represent",
+    "similarities",
     "token_mask",
 ]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from pyserini_optical.objectives.representation import Objective, Representation, token_mask
+from pyserini_optical.objectives.representation import Objective, Representation, represent
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
 
 class TeacherRows(Protocol):
@@ -26,11 +25,12 @@ class TeacherRows(Protocol):
 class DistillationLoss(nn.Module):
     r"""A weighted sum of objectives between a student and a frozen teacher: :math:`L = \sum_k w_k L_k`.
 
-    It follows sentence-transformers' loss convention and works in ``SentenceTransformerTrainer`` as it is.
+    It follows sentence-transformers' loss convention and works in ``SentenceTransformerTrainer`` and
+    ``MultiVectorEncoderTrainer`` as it is.
 
     Parameters
     ----------
-    model : SentenceTransformer
+    model : SentenceTransformer or MultiVectorEncoder
         The student.
     teacher : TeacherRows
         The teacher's side, by row number.
@@ -39,12 +39,17 @@ class DistillationLoss(nn.Module):
     special_tokens : bool
         Whether [CLS], [SEP] and the tokeniser's other special tokens (so [UNK] too) take part in token alignment on the
         student's side; the teacher's side decides for itself.
+    english : mapping of str to (float, Objective), optional
+        An anchor: objectives on the student's own reading of the English side, which keep it near the teacher, as
+        Reimers and Gurevych do with sentence vectors and DR.DECR with tokens. They are named ``NAME-english`` in the
+        log.
 
     Notes
     -----
     Inputs are one text column, the foreign sentence, and ``label``, the number of its row, by which the teacher's
     representation of the English side is looked up. So the teacher reads its own tokenisation of the English text and
-    need not run during training.
+    need not run during training. With an anchor the English sentence is a second text column, and the student runs
+    twice a step.
 
     Examples
     --------
@@ -53,19 +58,23 @@ class DistillationLoss(nn.Module):
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: SentenceTransformer | MultiVectorEncoder,
         teacher: TeacherRows,
         objectives: Mapping[str, tuple[float, Objective]],
         *,
         special_tokens: bool = False,
+        english: Mapping[str, tuple[float, Objective]] | None = None,
     ) -> None:
         super().__init__()
         if not objectives:
             raise ValueError("a distillation loss needs at least one objective")
         self.model = model
         self.teacher = teacher
-        self.weights = {name: weight for name, (weight, _) in objectives.items()}
-        self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in objectives.items()})
+        sides = [objectives, {f"{name}-english": entry for name, entry in (english or {}).items()}]
+        self.sides = [list(side) for side in sides if side]
+        entries = {name: entry for side in sides for name, entry in side.items()}
+        self.weights = {name: weight for name, (weight, _) in entries.items()}
+        self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in entries.items()})
         special = [] if special_tokens else list(model.tokenizer.all_special_ids)
         self.special_ids = torch.tensor(special, dtype=torch.long)
 
@@ -75,31 +84,44 @@ class DistillationLoss(nn.Module):
         Parameters
         ----------
         sentence_features : iterable of dict
-            The tokenised foreign sentences, as sentence-transformers' collator gives them.
+            The tokenised foreign sentences, as sentence-transformers' collator gives them; with an anchor then the
+            English ones.
         labels : Tensor of int, shape (B,)
             Row numbers.
 
         Raises
         ------
         ValueError
-            The training data are not one text column and ``label``.
+            The training data are not these text columns and ``label``.
         """
-        columns = list(sentence_features)
-        if len(columns) != 1 or labels is None:
-            raise ValueError(
-                "a distillation loss wants training data with one text column (the foreign sentences) and `label` "
-                f"(their row numbers), got {len(columns)} text columns and {'no' if labels is None else 'a'} label"
-            )
-        (features,) = columns
-        output = self.model(dict(features))
-        student = Representation(
-            tokens=output["token_embeddings"],
-            mask=token_mask(features, self.special_ids),
-            pooled=functional.normalize(output["sentence_embedding"].float(), dim=-1),
-        )
-        teacher = self.teacher.rows(labels.tolist(), student.pooled.device)
-        return {name: self.weights[name] * objective(student, teacher) for name, objective in self.objectives.items()}
+        columns = text_columns(sentence_features, labels, ("foreign", "English")[: len(self.sides)])
+        teacher = None
+        losses: dict[str, Tensor] = {}
+        for features, names in zip(columns, self.sides, strict=True):
+            student = represent(self.model, features, self.special_ids)
+            teacher = teacher or self.teacher.rows(labels.tolist(), student.tokens.device)  # type: ignore[union-attr]
+            losses |= {name: self.weights[name] * self.objectives[name](student, teacher) for name in names}
+        return losses
 
     def get_config_dict(self) -> dict[str, Any]:
         """Give what the model card says about the loss."""
         return {"objectives": self.weights}
+
+
+def text_columns(
+    sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None, wanted: Sequence[str]
+) -> list[dict[str, Tensor]]:
+    """Give the text columns of a batch if they are those that a loss wants, with row numbers as labels.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    columns = list(sentence_features)
+    if len(columns) != len(wanted) or labels is None:
+        raise ValueError(
+            f"this loss wants training data with a text column for each of {', '.join(wanted)} and `label` (their row "
+            f"numbers), got {len(columns)} text columns and {'no' if labels is None else 'a'} label"
+        )
+    return columns

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,13 @@ class Representation:
         Contextual token vectors, not normalised.
     mask : Tensor of bool, shape (B, n)
         True for the tokens that take part in alignment: no padding, and no special tokens unless asked for.
-    pooled : Tensor, shape (B, d)
-        Sentence vectors, of unit length.
+    pooled : Tensor or None, shape (B, d)
+        Sentence vectors, of unit length; None of a late-interaction model, which has none.
     """
 
     tokens: Tensor
     mask: Tensor
-    pooled: Tensor
+    pooled: Tensor | None
 
 
 class Objective(nn.Module):
@@ -54,3 +56,48 @@ def token_mask(features: dict[str, Tensor], special_ids: Tensor) -> Tensor:
     """
     real = features["attention_mask"].bool()
     return real & ~torch.isin(features["input_ids"], special_ids.to(real.device))
+
+
+def similarities(queries: Representation, passages: Representation) -> Tensor:
+    """Score every query with every passage as the models retrieve, shape (B, C).
+
+    By the cosine of the pooled vectors, or for late interaction by the mean over the query's tokens of their largest
+    cosine with a token of the passage: MaxSim over the number of the query's tokens, between -1 and 1 too.
+
+    Parameters
+    ----------
+    queries, passages : Representation
+        B and C of them, both pooled or neither.
+    """
+    if queries.pooled is not None and passages.pooled is not None:
+        return queries.pooled.float() @ passages.pooled.float().T
+    ours = functional.normalize(queries.tokens.float(), dim=-1)
+    theirs = functional.normalize(passages.tokens.float(), dim=-1)
+    # (B, n, C, m): every token of the one side with every token of the other.
+    cosines = torch.einsum("bnd,cmd->bncm", ours, theirs)
+    best = cosines.masked_fill(~passages.mask, -1.0).amax(dim=-1)
+    real = queries.mask[:, :, None]
+    return (best * real).sum(dim=1) / real.sum(dim=1).clamp_min(1)
+
+
+def represent(model: Any, features: dict[str, Any], special_ids: Tensor) -> Representation:
+    """Run a model over tokenised sentences, read as queries.
+
+    Parameters
+    ----------
+    model : SentenceTransformer or MultiVectorEncoder
+        Of the second, which has no sentence vector, the tokens that it scores take part.
+    features : dict
+        As the model's ``preprocess`` gives them.
+    special_ids : Tensor, shape (k,)
+        Ids that take no part in alignment; a late-interaction model knows itself which tokens it scores.
+    """
+    if model.model_type == "MultiVectorEncoder":
+        output = model(dict(features), task="query")
+        return Representation(output["token_embeddings"].float(), output["attention_mask"].bool(), None)
+    output = model(dict(features))
+    return Representation(
+        tokens=output["token_embeddings"].float(),
+        mask=token_mask(features, special_ids),
+        pooled=functional.normalize(output["sentence_embedding"].float(), dim=-1),
+    )

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyserini_optical.objectives.representation import Objective, Representation
+from pyserini_optical.errors import RecipeError
+from pyserini_optical.objectives.representation import Objective, Representation, similarities
 
 
 class SentenceMSE(Objective):
@@ -24,6 +25,8 @@ class SentenceMSE(Objective):
 
     def forward(self, student: Representation, teacher: Representation) -> Tensor:
         """Give the loss, a scalar."""
+        if student.pooled is None or teacher.pooled is None:
+            raise RecipeError("sentence-mse compares sentence vectors, which a late-interaction model has not")
         return (student.pooled.float() - teacher.pooled.float()).square().sum(dim=1).mean()
 
 
@@ -31,7 +34,9 @@ class Contrastive(Objective):
     r"""In-batch InfoNCE [2]_: each foreign sentence must find its translation among the batch's English sentences.
 
     .. math::
-        L = -\frac{1}{B} \sum_b \log \frac{\exp(s_b \cdot t_b / \tau)}{\sum_c \exp(s_b \cdot t_c / \tau)}
+        L = -\frac{1}{B} \sum_b \log \frac{\exp(s(b, b) / \tau)}{\sum_c \exp(s(b, c) / \tau)}
+
+    :math:`s(b, c)` is how the models retrieve (:func:`~pyserini_optical.objectives.similarities`).
 
     Parameters
     ----------
@@ -47,5 +52,5 @@ class Contrastive(Objective):
 
     def forward(self, student: Representation, teacher: Representation) -> Tensor:
         """Give the loss, a scalar."""
-        scores = student.pooled.float() @ teacher.pooled.float().T / self.temperature
+        scores = similarities(student, teacher) / self.temperature
         return functional.cross_entropy(scores, torch.arange(len(scores), device=scores.device))

@@ -4,6 +4,8 @@ References
 ----------
 .. [1] Huang, Yu, Allan. Improving Cross-lingual Information Retrieval on Low-Resource Languages via Optimal Transport
    Distillation. WSDM 2023. arXiv:2301.12566.
+.. [2] Li, Franz, Sultan, Iyer, Lee, Sil. Learning Cross-Lingual IR from an English Retriever. NAACL 2022.
+   arXiv:2112.08185.
 """
 
 from __future__ import annotations
@@ -17,23 +19,31 @@ from pyserini_optical.objectives.representation import Objective, Representation
 
 
 class TokenAlignment(Objective):
-    r"""Mean cost of the coupling between teacher tokens :math:`t_i` and student tokens :math:`s_j` [1]_.
+    r"""Mean error over the coupling between teacher tokens :math:`t_i` and student tokens :math:`s_j` [1]_.
 
     .. math::
-        C_{ij} = 1 - \cos(t_i, s_j), \qquad L = \frac{1}{B} \sum_b \sum_{ij} T^*_{ij} C_{ij}
+        C_{ij} = 1 - \cos(t_i, s_j), \qquad L = \frac{1}{B} \sum_b \sum_{ij} T^*_{ij} E_{ij}
 
-    :math:`T^*` is the coupling at this cost and carries no gradient, so :math:`\partial L / \partial s` is that of the
-    cost alone (for exact transport this is the gradient of the optimal value, by the envelope theorem). That the plan
-    is detached, the cost is the cosine distance and the masses are uniform is our choice, not known to be the paper's.
+    :math:`T^*` is the coupling at the cost :math:`C` and carries no gradient. The error :math:`E` is that cost itself,
+    so that for exact transport :math:`\partial L / \partial s` is the gradient of the optimal value (by the envelope
+    theorem); or it is the squared distance :math:`\lVert t_i - s_j \rVert^2`, as DR.DECR has it on greedily aligned
+    tokens [2]_ (there the mean over the dimensions, here their sum). Of unit vectors, as in late interaction, that is
+    :math:`2 C_{ij}`; of a pooled model's token vectors the lengths are learnt too. That the plan is detached, the cost
+    is the cosine distance and the masses are uniform is our choice, not known to be the first paper's.
 
     Parameters
     ----------
     coupling : Coupling
         How the tokens are matched; :class:`~pyserini_optical.couplings.IPOT` by default.
+    error : {"cosine", "squared"}
+        What is made small between tokens that are matched.
     """
 
-    def __init__(self, coupling: Coupling | None = None) -> None:
+    def __init__(self, coupling: Coupling | None = None, error: str = "cosine") -> None:
         super().__init__()
+        if error not in ("cosine", "squared"):
+            raise ValueError(f"error must be cosine or squared, got {error!r}")
+        self.error = error
         self.coupling: Coupling = coupling or IPOT()
 
     def forward(self, student: Representation, teacher: Representation) -> Tensor:
@@ -44,4 +54,11 @@ class TokenAlignment(Objective):
             cost = 1.0 - source @ target.transpose(1, 2)
             plan = self.coupling.plan(cost, uniform_mass(teacher.mask), uniform_mass(student.mask))
             pairs = (teacher.mask.any(dim=1) & student.mask.any(dim=1)).sum().clamp_min(1)
-            return (plan.matrix * cost).sum() / pairs
+            error = _squared(teacher.tokens.detach(), student.tokens) if self.error == "squared" else cost
+            return (plan.matrix * error).sum() / pairs
+
+
+def _squared(source: Tensor, target: Tensor) -> Tensor:
+    source, target = source.float(), target.float()
+    lengths = source.square().sum(dim=2)[:, :, None] + target.square().sum(dim=2)[:, None, :]
+    return lengths - 2.0 * source @ target.transpose(1, 2)

@@ -32,9 +32,14 @@ def representation(seed: int, lengths: tuple[int, ...] = (4, 2, 5), dimension: i
     return Representation(tokens.requires_grad_(), mask, pooled.requires_grad_())
 
 
+def pooled(side: Representation) -> Tensor:
+    assert side.pooled is not None
+    return side.pooled
+
+
 def gradient(objective: Objective, student: Representation, teacher: Representation, part: str) -> Array:
     for side in (student, teacher):
-        side.tokens.grad = side.pooled.grad = None
+        side.tokens.grad = pooled(side).grad = None
     objective(student, teacher).backward()
     found = getattr(student, part).grad
     assert found is not None
@@ -78,6 +83,33 @@ def test_token_alignment_follows_its_formula_at_the_plan(name: str) -> None:
     np.testing.assert_allclose(found, slope(loss, float64(student.tokens)), atol=2e-6)
 
 
+@pytest.mark.parametrize("name", COUPLINGS)
+def test_the_squared_error_follows_its_formula_at_the_plan(name: str) -> None:
+    student, teacher = representation(20), representation(21, (3, 5, 2))
+    objective = TokenAlignment(COUPLINGS[name](), error="squared")
+    teachers = float64(teacher.tokens)
+    found = gradient(objective, student, teacher, "tokens")
+    cost = torch.from_numpy(cosine_cost(teachers, float64(student.tokens)))
+    matrix = float64(COUPLINGS[name]().plan(cost, uniform_mass(teacher.mask), uniform_mass(student.mask)).matrix)
+
+    def loss(tokens: Array) -> float:
+        return float((matrix * np.square(teachers[:, :, None] - tokens[:, None]).sum(axis=-1)).sum() / 3)
+
+    assert objective(student, teacher).item() == pytest.approx(loss(float64(student.tokens)), rel=1e-5)
+    np.testing.assert_allclose(found, slope(loss, float64(student.tokens)), atol=1e-5)
+
+
+def test_of_unit_vectors_the_squared_error_is_twice_the_cosine_s() -> None:
+    sides = [representation(seed) for seed in (22, 23)]
+    student, teacher = (
+        Representation(functional.normalize(side.tokens, dim=-1), side.mask, side.pooled) for side in sides
+    )
+    cosine, squared = (TokenAlignment(error=error)(student, teacher).item() for error in ("cosine", "squared"))
+    assert squared == pytest.approx(2 * cosine, rel=1e-5)
+    with pytest.raises(ValueError, match="cosine or squared"):
+        TokenAlignment(error="absolute")
+
+
 def test_exact_token_alignment_has_the_slope_of_the_true_optimum() -> None:
     student, teacher = representation(2), representation(3, (3, 5, 2))
     teachers = float64(teacher.tokens)
@@ -96,40 +128,40 @@ def test_exact_token_alignment_has_the_slope_of_the_true_optimum() -> None:
 
 def test_sentence_mse_follows_its_formula_and_is_twice_the_cosine_distance() -> None:
     student, teacher = representation(4), representation(5)
-    target = float64(teacher.pooled)
+    target = float64(pooled(teacher))
 
-    def loss(pooled: Array) -> float:
-        return float(((pooled - target) ** 2).sum(axis=1).mean())
+    def loss(vectors: Array) -> float:
+        return float(((vectors - target) ** 2).sum(axis=1).mean())
 
     value = SentenceMSE()(student, teacher).item()
-    cosine = functional.cosine_similarity(student.pooled, teacher.pooled).mean().item()
-    assert value == pytest.approx(loss(float64(student.pooled)), abs=1e-6)
+    cosine = functional.cosine_similarity(pooled(student), pooled(teacher)).mean().item()
+    assert value == pytest.approx(loss(float64(pooled(student))), abs=1e-6)
     assert value == pytest.approx(2 * (1 - cosine), abs=1e-6)
     found = gradient(SentenceMSE(), student, teacher, "pooled")
-    np.testing.assert_allclose(found, slope(loss, float64(student.pooled)), atol=1e-6)
+    np.testing.assert_allclose(found, slope(loss, float64(pooled(student))), atol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0])
 def test_contrastive_follows_its_formula(temperature: float) -> None:
     student, teacher = representation(6), representation(7)
-    target = float64(teacher.pooled)
+    target = float64(pooled(teacher))
 
-    def loss(pooled: Array) -> float:
-        scores = pooled @ target.T / temperature
+    def loss(vectors: Array) -> float:
+        scores = vectors @ target.T / temperature
         return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - np.diagonal(scores)))
 
     objective = Contrastive(temperature)
-    assert objective(student, teacher).item() == pytest.approx(loss(float64(student.pooled)), rel=1e-5)
+    assert objective(student, teacher).item() == pytest.approx(loss(float64(pooled(student))), rel=1e-5)
     found = gradient(objective, student, teacher, "pooled")
-    np.testing.assert_allclose(found, slope(loss, float64(student.pooled)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, slope(loss, float64(pooled(student))), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_no_gradient_reaches_padding_or_the_teacher(name: str) -> None:
     student, teacher = representation(8), representation(9, (2, 3, 6))
-    frozen = Representation(teacher.tokens.detach(), teacher.mask, teacher.pooled.detach())
+    frozen = Representation(teacher.tokens.detach(), teacher.mask, pooled(teacher).detach())
     OBJECTIVES[name]()(student, frozen).backward()
-    reached = [part.grad for part in (student.tokens, student.pooled) if part.grad is not None]
+    reached = [part.grad for part in (student.tokens, pooled(student)) if part.grad is not None]
     assert reached
     assert all(torch.isfinite(part).all() for part in reached)
     assert any((part != 0).any() for part in reached)
@@ -165,7 +197,7 @@ def test_pairs_with_an_empty_side_do_not_count(name: str) -> None:
     objective = TokenAlignment(COUPLINGS[name]())
     student, teacher = representation(14), representation(15)
     alone = objective(
-        *(Representation(side.tokens[:1], side.mask[:1], side.pooled[:1]) for side in (student, teacher))
+        *(Representation(side.tokens[:1], side.mask[:1], pooled(side)[:1]) for side in (student, teacher))
     ).detach()
     for side, row in ((student, 1), (teacher, 2)):
         side.mask[row] = False
