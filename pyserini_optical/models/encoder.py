@@ -1,83 +1,47 @@
-"""Encoders as retrieval uses them: texts in, unit vectors out; which model reads what is written in the checkpoint.
+"""Encoders as retrieval uses them: texts in, vectors out; which model reads what is written in the checkpoint.
 
 A checkpoint is a sentence-transformers folder with ``optical.json`` beside the weights. The student reads queries; the
 documents are read by the model that ``optical.json`` names under ``documents`` (the frozen English teacher, unless the
 recipe says ``self``), so an index that the teacher made serves every student of it.
+
+Every encoder gives one vector a token, for late interaction. For single-vector search, a checkpoint made for late
+interaction gives fixed-dimensional encodings of them, any other its pooled vectors.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import write_text
 from pyserini_optical.errors import CheckpointError, OpticalError
 from pyserini_optical.models.device import autocast, choose_device
+from pyserini_optical.models.fixed_dimensional import FixedDimensional, Vectors
+from pyserini_optical.models.late_interaction import (
+    is_late_interaction,
+    load_late_interaction,
+    raw_tokens,
+    token_dimension,
+)
 from pyserini_optical.models.names import resolve_model
+from pyserini_optical.models.provenance import OPTICAL_JSON, Provenance
 from pyserini_optical.models.transformer import load_transformer, weights_fingerprint
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-OPTICAL_JSON = "optical.json"
+Role = Literal["queries", "documents"]
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What ``optical.json`` says: how the checkpoint is used, and what made it.
+class Piece(NamedTuple):
+    """A token as its vocabulary writes it, and where it stands in the text; markers of the model: nowhere, 0 and 0."""
 
-    Attributes
-    ----------
-    documents : str
-        ``self``, or the name of the model that encodes the documents.
-    documents_fingerprint : str or None
-        Fingerprint of that model's weights, checked when it is loaded.
-    recipe : dict
-        The recipe that made the checkpoint, as it ran.
-    inputs : dict
-        Fingerprints of the bitext and of the teacher.
-    versions : dict
-        Versions of the packages that were used.
-    """
-
-    documents: str = "self"
-    documents_fingerprint: str | None = None
-    recipe: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-
-    def save(self, folder: Path) -> None:
-        """Write ``optical.json`` into a checkpoint."""
-        with write_text(folder / OPTICAL_JSON) as stream:
-            json.dump(asdict(self), stream, indent=2, ensure_ascii=False, sort_keys=True)
-            stream.write("\n")
-
-    @classmethod
-    def load(cls, folder: str) -> Provenance:
-        """Read ``optical.json`` of a checkpoint; a folder or hub model without one encodes its own documents.
-
-        Raises
-        ------
-        CheckpointError
-            The file is damaged or has an unknown form.
-        """
-        path = Path(folder) / OPTICAL_JSON
-        if not path.is_file():
-            return cls()
-        try:
-            found = cls(**json.loads(path.read_text(encoding="utf-8")))
-            if not isinstance(found.documents, str) or not isinstance(found.documents_fingerprint, str | None):
-                raise ValueError("documents and its fingerprint must be texts")
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise CheckpointError(f"{path}: damaged ({error}); distil or copy the checkpoint again") from None
-        return found
+    text: str
+    start: int
+    end: int
 
 
 class Encoder:
@@ -100,14 +64,42 @@ class Encoder:
         self.name = name
         self.device = choose_device(device)
         self.provenance = Provenance.load(resolve_model(name))
-        self._models: dict[str, SentenceTransformer] = {}
+        self._pooled: dict[str, SentenceTransformer] = {}
+        self._late: dict[str, MultiVectorEncoder] = {}
 
-    def _model(self, role: str) -> SentenceTransformer:
-        """The transformer for ``queries`` or ``documents``, loaded when first used."""
-        name = self.document_model if role == "documents" else self.name
-        if name not in self._models:
-            self._models[name] = load_transformer(name, self.device)
-        return self._models[name]
+    @cached_property
+    def late_interaction(self) -> bool:
+        """Whether the checkpoint was made for late interaction; then it has no pooled vectors."""
+        return is_late_interaction(self.name)
+
+    def _pooled_model(self, role: Role) -> SentenceTransformer:
+        """The single-vector model for ``queries`` or ``documents``, loaded when first used."""
+        name = self._name(role)
+        if name not in self._pooled:
+            if is_late_interaction(name):
+                raise CheckpointError(
+                    f"{self.name}: pools its vectors, but its document encoder {name} was made for late interaction; "
+                    "re-rank or search with token vectors, or distil it from a pooled teacher"
+                )
+            self._pooled[name] = load_transformer(name, self.device)
+        return self._pooled[name]
+
+    def _late_model(self, role: Role) -> MultiVectorEncoder:
+        """The late-interaction model for ``queries`` or ``documents``; a pooled one's token vectors as they are."""
+        name = self._name(role)
+        if name not in self._late:
+            late = is_late_interaction(name)
+            self._late[name] = (
+                load_late_interaction(name, self.device) if late else raw_tokens(self._pooled_model(role))
+            )
+            dimensions = {name: token_dimension(model) for name, model in self._late.items()}
+            if len(set(dimensions.values())) > 1:
+                had = " and ".join(f"{name} of {dimension}" for name, dimension in dimensions.items())
+                raise CheckpointError(f"{self.name}: token vectors of different dimensions, {had}; distil it again")
+        return self._late[name]
+
+    def _name(self, role: Role) -> str:
+        return self.document_model if role == "documents" else self.name
 
     @cached_property
     def document_model(self) -> str:
@@ -136,55 +128,138 @@ class Encoder:
         return weights_fingerprint(self.name)
 
     @cached_property
-    def document_fingerprint(self) -> str:
-        """Fingerprint of the document encoder: it says which indexes this encoder can search."""
+    def token_fingerprint(self) -> str:
+        """Fingerprint of the document encoder's token vectors: it says with which token stores this encoder works."""
         return weights_fingerprint(self.document_model)
+
+    @cached_property
+    def document_fingerprint(self) -> str:
+        """Fingerprint of the document encoder's single vectors: it says which indexes this encoder can search."""
+        shape = self.fixed_dimensional
+        return self.token_fingerprint if shape is None else f"{self.token_fingerprint}:{shape}"
+
+    @cached_property
+    def fixed_dimensional(self) -> FixedDimensional | None:
+        """Shape of the fixed-dimensional encodings that a checkpoint made for late interaction gives; else None."""
+        if not self.late_interaction:
+            return None
+        documents = Provenance.load(resolve_model(self.document_model))
+        return self.provenance.fixed_dimensional or documents.fixed_dimensional or FixedDimensional()
 
     @property
     def dimension(self) -> int:
-        """Length of the vectors."""
-        return int(self._model("queries").get_embedding_dimension() or 0)
+        """Length of the single vectors."""
+        shape = self.fixed_dimensional
+        return int(self._pooled_model("queries").get_embedding_dimension() or 0) if shape is None else shape.length
 
-    def encode_queries(self, texts: Sequence[str], *, batch_size: int = 64) -> NDArray[np.float32]:
-        """Encode queries.
+    @property
+    def token_dimension(self) -> int:
+        """Length of the token vectors."""
+        return token_dimension(self._late_model("queries"))
 
-        Returns
-        -------
-        ndarray of float32, shape (len(texts), dimension)
-            Unit vectors, C-contiguous.
-        """
-        return self._encode("queries", texts, batch_size)
-
-    def encode_passages(self, texts: Sequence[str], *, batch_size: int = 32) -> NDArray[np.float32]:
-        """Encode passages, without their titles.
+    def encode_queries(self, texts: Sequence[str], *, batch_size: int = 64) -> Vectors:
+        """Encode queries for single-vector search.
 
         Returns
         -------
         ndarray of float32, shape (len(texts), dimension)
-            Unit vectors, C-contiguous.
+            Unit vectors, or fixed-dimensional encodings if the checkpoint was made for late interaction; C-contiguous.
         """
-        return self._encode("documents", texts, batch_size)
+        shape = self.fixed_dimensional
+        if shape is None:
+            return self._encode("queries", texts, batch_size)
+        return shape.encode_queries(self.query_tokens(texts, batch_size=batch_size))
 
-    def _encode(self, role: str, texts: Sequence[str], batch_size: int) -> NDArray[np.float32]:
+    def encode_passages(self, texts: Sequence[str], *, batch_size: int = 32) -> Vectors:
+        """Encode passages, without their titles, as :meth:`encode_queries` does queries."""
+        shape = self.fixed_dimensional
+        if shape is None:
+            return self._encode("documents", texts, batch_size)
+        return shape.encode_passages(self.passage_tokens(texts, batch_size=batch_size))
+
+    def query_tokens(self, texts: Sequence[str], *, batch_size: int = 64) -> list[Vectors]:
+        """Encode queries for late interaction, one vector a token.
+
+        Returns
+        -------
+        list of ndarray of float32, shape (tokens of the text, token_dimension)
+            Unit vectors of the tokens that are scored; no row where none is, as in an empty text.
+        """
+        return self._tokens("queries", texts, batch_size)
+
+    def passage_tokens(self, texts: Sequence[str], *, batch_size: int = 32) -> list[Vectors]:
+        """Encode passages for late interaction, without their titles, as :meth:`query_tokens` does queries."""
+        return self._tokens("documents", texts, batch_size)
+
+    def query_pieces(self, text: str) -> list[Piece]:
+        """Give the tokens to which the rows of a query's token vectors belong."""
+        return self._pieces("queries", text)
+
+    def passage_pieces(self, text: str) -> list[Piece]:
+        """Give the tokens to which the rows of a passage's token vectors belong."""
+        return self._pieces("documents", text)
+
+    def _encode(self, role: Role, texts: Sequence[str], batch_size: int) -> Vectors:
         import torch
 
-        model = self._model(role)
+        model = self._pooled_model(role)
         with torch.inference_mode(), autocast(self.device):
             vectors = model.encode(
                 list(texts),
                 batch_size=batch_size,
                 convert_to_tensor=True,
-                normalize_embeddings=True,
                 show_progress_bar=False,
             )
-        result = np.ascontiguousarray(vectors.float().cpu().numpy()).reshape(
+        # In float32: a projection behind the pooling computes in bfloat16.
+        unit = torch.nn.functional.normalize(vectors.float(), dim=-1)
+        result: Vectors = np.ascontiguousarray(unit.cpu().numpy()).reshape(
             len(texts), int(model.get_embedding_dimension() or 0)
         )
-        if not np.isfinite(result).all():
-            row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
-            name = self.name if role == "queries" else self.document_model
-            raise CheckpointError(f"{name}: NaN or infinite vector for {texts[row][:60]!r}; the weights are damaged")
+        self._check(role, texts, np.array([np.isfinite(vector).all() for vector in result], dtype=bool))
         return result
+
+    def _tokens(self, role: Role, texts: Sequence[str], batch_size: int) -> list[Vectors]:
+        import torch
+
+        model = self._late_model(role)
+        encode = model.encode_query if role == "queries" else model.encode_document
+        with torch.inference_mode(), autocast(self.device):
+            found = encode(list(texts), batch_size=batch_size, convert_to_numpy=True, show_progress_bar=False)
+        result: list[Vectors] = [vectors.astype(np.float32, copy=False) for vectors in found]
+        self._check(role, texts, np.array([np.isfinite(vectors).all() for vectors in result], dtype=bool))
+        # In float32, and whether or not the model itself does so.
+        return [
+            vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+            for vectors in result
+        ]
+
+    def _check(self, role: Role, texts: Sequence[str], finite: NDArray[np.bool_]) -> None:
+        if not finite.all():
+            text = texts[int(np.flatnonzero(~finite)[0])]
+            problem = f"NaN or infinite vector for {text[:60]!r}; the weights are damaged"
+            raise CheckpointError(f"{self._name(role)}: {problem}")
+
+    def _pieces(self, role: Role, text: str) -> list[Piece]:
+        import torch
+
+        model = self._late_model(role)
+        encode = model.encode_query if role == "queries" else model.encode_document
+        with torch.inference_mode(), autocast(self.device):
+            features: Any = encode(text, output_value=None, show_progress_bar=False)
+        names = ("query",) if role == "queries" else ("document", "passage", "corpus")
+        prompt = next((model.prompts[name] for name in names if name in model.prompts), None) or ""
+        numbers = features["input_ids"].tolist()
+        plain: Any = model.tokenizer(
+            prompt + text, return_offsets_mapping=True, truncation=True, max_length=len(numbers)
+        )
+        offsets = [(0, 0)] * len(numbers)  # those of query expansion, behind the text, stay so
+        offsets[: len(plain["input_ids"])] = [
+            (max(start - len(prompt), 0), end - len(prompt)) if end > len(prompt) else (0, 0)
+            for start, end in plain["offset_mapping"]
+        ]
+        texts = model.tokenizer.convert_ids_to_tokens(numbers)
+        scored = features["attention_mask"].tolist()
+        return [Piece(piece, *place) for piece, place, used in zip(texts, offsets, scored, strict=True) if used]
 
 
 def load_encoder(name: str, device: str | None = None) -> Encoder:

@@ -41,6 +41,8 @@ def resolve_model(name: str) -> str:
             raise CheckpointError(f"{name}: not a model folder (no config.json in it); name the folder of a checkpoint")
         # Not relative: sentence-transformers would ask the hub about `folder/name`.
         return str(path.absolute())
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+    # `encoders/mine` is a folder that is not there, not a model of somebody called encoders.
+    beside = "/" in name and path.parent.is_dir()
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or beside:
         raise CheckpointError(f"{name}: no such model folder; check the path")
     return name

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from pyserini_optical.data import Pair
 from pyserini_optical.models.table import symmetric_table
 from pyserini_optical.models.vocabulary import extend_tokenizer, learn_pieces
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from transformers import PreTrainedTokenizerBase
 
 Start = Literal["table", "pieces"]
@@ -25,7 +26,7 @@ _TABLE_PAIRS = 200_000
 
 
 def extend_student(
-    student: SentenceTransformer,
+    student: SentenceTransformer | MultiVectorEncoder,
     pairs: Sequence[Pair],
     *,
     vocabulary: int,
@@ -47,7 +48,7 @@ def extend_student(
 
     Parameters
     ----------
-    student : SentenceTransformer
+    student : SentenceTransformer or MultiVectorEncoder
         A copy of the teacher; tokeniser and embedding matrix are replaced.
     pairs : sequence of Pair
         The bitext.
@@ -67,7 +68,7 @@ def extend_student(
     """
     teacher = student.tokenizer
     tokenizer = extend_tokenizer(teacher, learn_pieces([pair.foreign for pair in pairs], teacher, size=vocabulary))
-    transformer = student[0]
+    transformer: Any = student[0]
     transformer.processor = tokenizer
     model = transformer.auto_model
     old = model.get_input_embeddings().weight.detach().cpu().numpy().copy()
@@ -116,11 +117,35 @@ def _table_start(
     foreign = _ids(tokenizer, [pair.foreign for pair in counted], max_length)
     english = _ids(teacher, [pair.english for pair in counted], max_length)
     table = symmetric_table(foreign, english, foreign_size=len(new), english_size=len(old), rounds=rounds)
-    seen = np.bincount(_joined(foreign), minlength=len(new))
+    met = np.zeros(len(old), dtype=bool)
+    met[_joined(english)] = True
+    set_rows(new, old, table, Counts(table, np.bincount(_joined(foreign), minlength=len(new)), met))
+
+
+class Counts(NamedTuple):
+    """What was counted in a bitext: foreign with English pieces, foreign pieces, and which English ones there are."""
+
+    matrix: csr_matrix
+    seen: NDArray[np.int64]
+    met: NDArray[np.bool_]
+
+
+def set_rows(new: NDArray[np.float32], old: NDArray[np.float32], table: csr_matrix, counts: Counts) -> None:
+    """Set the embeddings of the pieces that were seen twice or more, as :func:`extend_student` says, in place.
+
+    Parameters
+    ----------
+    new, old : ndarray of float32, shapes (foreign pieces, d) and (English pieces, d)
+        The student's embeddings and the teacher's.
+    table : csr_matrix, shape (foreign pieces, English pieces)
+        p(e | f); of a piece whose row is empty the embedding stays.
+    counts : Counts
+        What was seen.
+    """
     vectors = np.asarray(table @ old, dtype=np.float32)
     norms = np.linalg.norm(vectors, axis=1)
-    rows = (seen >= 2) & (norms > 0)
-    usual = np.linalg.norm(old[np.unique(_joined(english))], axis=1).mean()
+    rows = (counts.seen >= 2) & (norms > 0)
+    usual = np.linalg.norm(old[counts.met], axis=1).mean()
     new[rows] = vectors[rows] / norms[rows, None] * usual
 
 

@@ -1,25 +1,28 @@
-"""The frozen teacher's token vectors of the English side, computed once and kept on disk, or computed as needed."""
+"""The frozen teacher's side: token vectors of sentences, kept on disk; questions and passages, kept in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from pyserini_optical.data import Manifest, fingerprint_texts, write_beside
 from pyserini_optical.errors import InputError
 from pyserini_optical.models.device import autocast
-from pyserini_optical.objectives import Representation, token_mask
+from pyserini_optical.objectives import Representation, represent
 from pyserini_optical.progress import Advance
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+
+Role: TypeAlias = Literal["query", "document"]
 
 
 class TeacherVectors:
@@ -31,8 +34,8 @@ class TeacherVectors:
 
     Parameters
     ----------
-    teacher : SentenceTransformer
-        The teacher; its weights are not changed.
+    teacher : SentenceTransformer or MultiVectorEncoder
+        The teacher; its weights are not changed. One for late interaction reads the sentences as queries.
     sentences : sequence of str
         The English side, in row order.
     cache : path, optional
@@ -51,7 +54,7 @@ class TeacherVectors:
 
     def __init__(
         self,
-        teacher: SentenceTransformer,
+        teacher: SentenceTransformer | MultiVectorEncoder,
         sentences: Sequence[str],
         *,
         cache: Path | None = None,
@@ -64,6 +67,7 @@ class TeacherVectors:
         self.teacher = teacher.eval()
         self.sentences = sentences
         self.max_length = min(max_length, teacher.max_seq_length or max_length)
+        self._late = teacher.model_type == "MultiVectorEncoder"
         special = [] if special_tokens else list(teacher.tokenizer.all_special_ids)
         self._special_ids = torch.tensor(special, dtype=torch.long)
         self._store: _Store | None = None
@@ -93,40 +97,46 @@ class TeacherVectors:
         return Representation(
             tokens=torch.from_numpy(vectors).to(device).float(),
             mask=torch.from_numpy(mask).to(device),
-            pooled=torch.from_numpy(np.array(pooled[list(numbers)])).to(device),
+            pooled=None if self._late else torch.from_numpy(np.array(pooled[list(numbers)])).to(device),
         )
+
+    def input_ids(self, numbers: Sequence[int]) -> torch.Tensor:
+        """Give the pieces of these rows, shape (rows, tokens of the longest), one for each token vector."""
+        ids: torch.Tensor = self._features(numbers)["input_ids"]
+        return ids
 
     def _run(self, numbers: Sequence[int], device: torch.device) -> Representation:
-        encoded = self.teacher.tokenizer(
-            [self.sentences[n] for n in numbers],
-            padding=True,
-            truncation=True,
-            max_length=self.max_length,
-            return_tensors="pt",
-        )
-        features: dict[str, Any] = {name: tensor.to(device) for name, tensor in encoded.items()}
+        features = {name: tensor.to(device) for name, tensor in self._features(numbers).items()}
         with torch.no_grad(), autocast(str(device)):
-            output = self.teacher(dict(features))
-        return Representation(
-            tokens=output["token_embeddings"].float(),
-            mask=token_mask(features, self._special_ids),
-            pooled=functional.normalize(output["sentence_embedding"].float(), dim=-1),
-        )
+            return represent(self.teacher, features, self._special_ids)
+
+    def _features(self, numbers: Sequence[int]) -> dict[str, Any]:
+        sentences = [self.sentences[n] for n in numbers]
+        usual = self.teacher.max_seq_length
+        self.teacher.max_seq_length = self.max_length
+        try:
+            prompt = self.teacher.prompts.get("query") if self._late else None
+            features = self.teacher.preprocess(sentences, prompt=prompt, **({"task": "query"} if self._late else {}))
+        finally:
+            self.teacher.max_seq_length = usual
+        return {name: value for name, value in features.items() if isinstance(value, torch.Tensor)}
 
     def _lengths(self) -> list[int]:
+        """Tokens of each sentence, those that a query is expanded by with them."""
         lengths: list[int] = []
-        for start in range(0, len(self.sentences), 4096):
-            encoded: Any = self.teacher.tokenizer(
-                list(self.sentences[start : start + 4096]), truncation=True, max_length=self.max_length, padding=False
-            )
-            lengths += [len(ids) for ids in encoded["input_ids"]]
+        for start in range(0, len(self.sentences), 1024):
+            features = self._features(range(start, min(start + 1024, len(self.sentences))))
+            real = features["attention_mask"].bool() | features.get("query_expansion_positions", torch.tensor(0)).bool()
+            lengths += real.sum(dim=1).tolist()
         return lengths
 
     def _fill(self, cache: Path, manifest: Manifest, limit: int, advance: Advance | None) -> _Store | None:
         """Compute the cache, the manifest last; nothing if it would be larger than the limit."""
         lengths = self._lengths()
-        pooled_dimension = int(self.teacher.get_embedding_dimension() or 0)
-        token_dimension = int(self.teacher[0].get_embedding_dimension() or 0)
+        dimension = int(self.teacher.get_embedding_dimension() or 0)
+        # A model for late interaction may end in a projection of its tokens, and has no sentence vectors.
+        token_dimension = dimension if self._late else int(self.teacher[0].get_embedding_dimension() or 0)
+        pooled_dimension = 0 if self._late else dimension
         if sum(lengths) * (2 * token_dimension + 1) + len(lengths) * (4 * pooled_dimension + 8) > limit:
             return None
         for left in (cache / _MANIFEST, *cache.glob(".*.npy")):  # the second: of a process that was killed
@@ -147,13 +157,63 @@ class TeacherVectors:
                     span = slice(int(offsets[number]), int(offsets[number + 1]))
                     tokens[span] = result.tokens[row, : lengths[number]].half().cpu().numpy()
                     masks[span] = result.mask[row, : lengths[number]].cpu().numpy()
-                pooled[numbers] = result.pooled.cpu().numpy()
+                if result.pooled is not None:
+                    pooled[numbers] = result.pooled.cpu().numpy()
                 if advance is not None:
                     advance(len(numbers))
         with write_beside(names.offsets) as temporary:
             np.save(temporary, offsets)
         manifest.save(cache / _MANIFEST)
         return _open(cache, manifest, len(lengths))
+
+
+class TextVectors:
+    """Questions or passages as a model retrieves with them, looked up by row number.
+
+    They are encoded at once and kept in memory: pooled vectors, or for late interaction token vectors (4 bytes ×
+    dimension a token).
+
+    Parameters
+    ----------
+    model : SentenceTransformer or MultiVectorEncoder
+        Its weights are not changed.
+    texts : sequence of str
+        In row order.
+    role : {"query", "document"}
+        What it reads them as.
+    """
+
+    def __init__(self, model: SentenceTransformer | MultiVectorEncoder, texts: Sequence[str], role: Role) -> None:
+        self._vectors = encode_texts(model.eval(), texts, role)
+
+    def rows(self, numbers: Sequence[int], device: torch.device) -> Representation:
+        """Give the representation of these rows; that of a pooled model has no tokens."""
+        if isinstance(self._vectors, torch.Tensor):
+            pooled = self._vectors[list(numbers)].to(device)
+            tokens = pooled.new_zeros(len(numbers), 0, pooled.shape[1])
+            return Representation(tokens, tokens.new_zeros(tokens.shape[:2], dtype=torch.bool), pooled)
+        vectors = [self._vectors[number] for number in numbers]
+        mask = pad_sequence([vector.new_ones(len(vector), dtype=torch.bool) for vector in vectors], batch_first=True)
+        return Representation(pad_sequence(vectors, batch_first=True).to(device), mask.to(device), None)
+
+
+def encode_texts(
+    model: SentenceTransformer | MultiVectorEncoder, texts: Sequence[str], role: Role
+) -> torch.Tensor | list[torch.Tensor]:
+    """Encode texts as a model retrieves with them.
+
+    Returns
+    -------
+    Tensor of float32, shape (len(texts), d), or list of Tensor of shape (tokens, d)
+        Unit vectors; the list of a late-interaction model.
+    """
+    encode: Any = model.encode_query if role == "query" else model.encode_document
+    with torch.inference_mode(), autocast(str(model.device)):
+        if model.model_type == "MultiVectorEncoder":  # which normalises by itself
+            return [vectors.float() for vectors in encode(texts, batch_size=64, show_progress_bar=False)]
+        found: torch.Tensor = encode(texts, batch_size=64, show_progress_bar=False, convert_to_tensor=True)
+    # In float32, where a linear layer at the end gives bfloat16.
+    return functional.normalize(found.float(), dim=-1)
 
 
 class _Store(NamedTuple):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyserini_optical.data import fingerprint, write_text
 from pyserini_optical.errors import CheckpointError
@@ -16,6 +16,9 @@ from pyserini_optical.models.names import resolve_model
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+# Weights that were saved in half precision would be trained in it too.
+MODEL_SETTINGS = {"use_safetensors": True, "dtype": "float32"}
+
 # Without any of these transformers makes up a tokeniser that knows five pieces.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
@@ -23,26 +26,62 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model",
 def weights_fingerprint(name: str) -> str:
     """Give the fingerprint of a model's weights and tokeniser, the same wherever the folder lies.
 
-    A model of the hub is fetched if it is not in the cache.
+    The weights of all its modules count, a projection's too. A model of the hub is fetched if it is not in the cache.
 
     Raises
     ------
     CheckpointError
         The model has no ``model.safetensors`` or no ``tokenizer.json``, or cannot be fetched.
     """
-    path = resolve_model(name)
-    files = [Path(path) / file for file in ("model.safetensors", "tokenizer.json")]
-    if not Path(path).is_dir():
-        from transformers.utils.hub import cached_file
+    files = []
+    for file in ("model.safetensors", "tokenizer.json"):
+        found = find_file(name, file)
+        if found is None:
+            where = (
+                "in the model's folder" if Path(resolve_model(name)).is_dir() else "in the hub's cache or on the hub"
+            )
+            raise CheckpointError(f"{name}: no {file} {where}, so it has no fingerprint")
+        files.append(found)
+    modules = read_configuration(name, "modules.json")
+    folders = [module.get("path") for module in modules or [] if isinstance(module, dict)]
+    further = [find_file(name, f"{folder}/model.safetensors") for folder in folders if folder]
+    return ":".join(fingerprint(file)[:16] for file in [*files, *further] if file is not None)
 
-        try:
-            files = [Path(str(cached_file(path, file.name))) for file in files]
-        except Exception as error:  # the hub's client has many kinds
-            raise CheckpointError(f"{name}: cannot be fetched from the hub ({_first_line(error)})") from None
-    for file in files:
-        if not file.is_file():
-            raise CheckpointError(f"{name}: no {file.name} in the model's folder, so it has no fingerprint")
-    return ":".join(fingerprint(file)[:16] for file in files)
+
+def find_file(name: str, file: str) -> Path | None:
+    """Give where a file of a model lies, in its folder or, fetched if need be, in the hub's cache; None if it has none.
+
+    Raises
+    ------
+    CheckpointError
+        The model cannot be fetched.
+    """
+    path = resolve_model(name)
+    if Path(path).is_dir():
+        found = Path(path) / file
+        return found if found.is_file() else None
+    from transformers.utils.hub import cached_file
+
+    try:
+        fetched = cached_file(path, file, _raise_exceptions_for_missing_entries=False)
+    except Exception as error:  # the hub's client has many kinds
+        raise CheckpointError(f"{name}: cannot be fetched from the hub ({first_line(error)})") from None
+    return Path(fetched) if fetched else None
+
+
+def read_configuration(name: str, file: str) -> Any:
+    """Read a JSON file of a model; None if it has none.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or the model cannot be fetched.
+    """
+    found = find_file(name, file)
+    try:
+        return None if found is None else json.loads(found.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{name}: {file} is damaged ({error}); fetch or distil the model again") from None
 
 
 def load_transformer(name: str, device: str | None = None) -> SentenceTransformer:
@@ -58,13 +97,13 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
     path = resolve_model(name)
     folder = Path(path)
     if folder.is_dir():
-        _check_folder(name, folder)
+        check_folder(name, folder)
     try:
         with quiet():
-            model = SentenceTransformer(path, device=choose_device(device), model_kwargs={"use_safetensors": True})
+            model = SentenceTransformer(path, device=choose_device(device), model_kwargs=MODEL_SETTINGS)
     except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
         raise CheckpointError(
-            f"{name}: the model cannot be loaded ({_first_line(error)}); fetch or distil it again"
+            f"{name}: the model cannot be loaded ({first_line(error)}); fetch or distil it again"
         ) from None
     network = model.transformers_model
     if network is not None and model.tokenizer is not None:
@@ -75,7 +114,14 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
     return model
 
 
-def _check_folder(name: str, folder: Path) -> None:
+def check_folder(name: str, folder: Path) -> None:
+    """Refuse a model's folder without safetensors or without a tokeniser.
+
+    Raises
+    ------
+    CheckpointError
+        One of them is missing.
+    """
     pickled = [file for file in folder.rglob("pytorch_model.bin") if not any(file.parent.glob("*.safetensors"))]
     if pickled or not any(folder.rglob("*.safetensors")):
         raise CheckpointError(f"{name}: no model.safetensors in the folder; save the weights as safetensors")
@@ -116,6 +162,7 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Give what an exception of another library says first, as part of a sentence."""
     text = str(error).strip()
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__

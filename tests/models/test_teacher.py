@@ -57,6 +57,7 @@ def test_the_cache_equals_the_live_teacher(opened: Opened, cached: Opened, sente
         same(live, kept, list(range(start, min(start + 16, len(sentences)))), 5e-3)
     same(live, kept, ROWS, 5e-3)
     found = kept.rows(ROWS, CPU)
+    assert found.pooled is not None
     assert found.tokens.dtype == found.pooled.dtype == torch.float32
     assert (found.tokens[~found.mask & (torch.arange(found.mask.shape[1]) > 20)] == 0).all()
     assert not found.tokens.requires_grad
@@ -161,6 +162,7 @@ def test_a_sentence_without_pieces_has_no_tokens(opened: Opened, cached: Opened)
     for vectors in (opened(), cached()):
         found = vectors.rows([92, 0], CPU)
         assert not found.mask[0].any()
+        assert found.pooled is not None
         assert torch.isfinite(found.pooled).all()
 
 

@@ -1,0 +1,138 @@
+r"""Models with one vector a token, scored by late interaction: :math:`s(q, d) = \sum_i \max_j \cos(q_i, d_j)` (MaxSim).
+
+References
+----------
+.. [1] Khattab, Zaharia. ColBERT: Efficient and Effective Passage Search via Contextualized Late Interaction over BERT.
+   SIGIR 2020. arXiv:2004.12832.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyserini_optical.errors import CheckpointError
+from pyserini_optical.models.device import choose_device
+from pyserini_optical.models.names import resolve_model
+from pyserini_optical.models.transformer import (
+    MODEL_SETTINGS,
+    check_folder,
+    first_line,
+    load_transformer,
+    quiet,
+    read_configuration,
+)
+
+if TYPE_CHECKING:
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+
+# How sentence-transformers and PyLate name such a model in its configuration.
+_MODEL_TYPES = ("MultiVectorEncoder", "ColBERT")
+
+
+def is_late_interaction(name: str) -> bool:
+    """Tell whether a model (see :func:`resolve_model`) was made for late interaction.
+
+    It was if it is a sentence-transformers ``MultiVectorEncoder``, a PyLate model or a Stanford ColBERT.
+    """
+    kind = _setting(name, "config_sentence_transformers.json", "model_type")
+    return kind in _MODEL_TYPES or "HF_ColBERT" in (_setting(name, "config.json", "architectures") or [])
+
+
+def load_late_interaction(name: str, device: str | None = None) -> MultiVectorEncoder:
+    """Load a model by name as a ``MultiVectorEncoder``, from safetensors only.
+
+    A model that was made for late interaction comes with its markers, lengths, projection and skipped tokens; of any
+    other the token vectors are taken as they are, see :func:`raw_tokens`.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is broken, cut off, or not a model that sentence-transformers loads.
+    """
+    if not is_late_interaction(name):
+        return raw_tokens(load_transformer(name, device))
+    from sentence_transformers import MultiVectorEncoder
+
+    path = resolve_model(name)
+    if Path(path).is_dir():
+        check_folder(name, Path(path))
+    try:
+        with quiet():
+            return MultiVectorEncoder(path, device=choose_device(device), model_kwargs=MODEL_SETTINGS)
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
+        raise CheckpointError(
+            f"{name}: the model cannot be loaded ({first_line(error)}); fetch or distil it again"
+        ) from None
+
+
+def raw_tokens(model: SentenceTransformer) -> MultiVectorEncoder:
+    """Give the token vectors of a single-vector model as a late-interaction model that shares its weights.
+
+    Special tokens ([CLS], [SEP]) are left out on both sides, and nothing is projected.
+    """
+    from sentence_transformers import MultiVectorEncoder
+
+    with quiet():
+        return MultiVectorEncoder(
+            modules=[model[0], *_mask_and_norm(_special_tokens(model.tokenizer))], device=str(model.device)
+        )
+
+
+def project(model: SentenceTransformer | MultiVectorEncoder, dimension: int) -> MultiVectorEncoder:
+    """Give a late-interaction model with a fresh projection over a model's transformer, whose weights it shares.
+
+    The projection starts orthogonal, so that at its start it keeps as much of the angles between token vectors as that
+    dimension can, and has no bias [1]_.
+
+    Parameters
+    ----------
+    model : SentenceTransformer or MultiVectorEncoder
+        Only its transformer is used.
+    dimension : int
+        Of the projected token vectors.
+    """
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules.dense import Dense
+
+    transformer: Any = model[0]
+    width = int(transformer.get_embedding_dimension())
+    weight = torch.nn.init.orthogonal_(torch.empty(dimension, width))
+    projection = Dense(
+        in_features=width,
+        out_features=dimension,
+        bias=False,
+        activation_function=torch.nn.Identity(),
+        init_weight=weight,
+        module_input_name="token_embeddings",
+    )
+    with quiet():
+        return MultiVectorEncoder(
+            modules=[transformer, projection, *_mask_and_norm(_special_tokens(model.tokenizer))],
+            device=str(model.device),
+        )
+
+
+def token_dimension(model: MultiVectorEncoder) -> int:
+    """Give the length of a late-interaction model's token vectors."""
+    return int(model.get_embedding_dimension() or 0)
+
+
+def _special_tokens(tokenizer: Any) -> list[str]:
+    return [token for token in (tokenizer.cls_token, tokenizer.sep_token) if token is not None]
+
+
+def _mask_and_norm(skipped: list[str]) -> list[Any]:
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    return [
+        MultiVectorMask(skiplist_words=skipped, skiplist_tasks=["query", "document"]),
+        Normalize(module_input_name="token_embeddings"),
+    ]
+
+
+def _setting(name: str, file: str, key: str) -> Any:
+    read = read_configuration(name, file)
+    return read.get(key) if isinstance(read, dict) else None
