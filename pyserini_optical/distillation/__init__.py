@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyserini_optical.distillation.fine_tuning import FineTuningRecipe as FineTuningRecipe
+    from pyserini_optical.distillation.fine_tuning import fine_tune as fine_tune
     from pyserini_optical.distillation.pipeline import distill as distill
     from pyserini_optical.distillation.recipe import Recipe as Recipe
     from pyserini_optical.distillation.recipe import load_recipe as load_recipe
 
-__all__ = ["Recipe", "distill", "load_recipe"]
+__all__ = ["FineTuningRecipe", "Recipe", "distill", "fine_tune", "load_recipe"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +23,8 @@ def __getattr__(name: str) -> Any:
         from pyserini_optical.distillation import recipe
 
         return getattr(recipe, name)
+    if name in ("FineTuningRecipe", "fine_tune"):
+        from pyserini_optical.distillation import fine_tuning
+
+        return getattr(fine_tuning, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,11 @@ from pyserini_optical.distillation.recipe import Recipe
 def model_card(recipe: Recipe) -> str:
     """Give the text of a checkpoint's ``README.md``, with the few fields that the hub reads at its head."""
     learnt = ", ".join(str(entry["name"]) for entry in recipe.objectives)
-    how = f"distilled by {learnt}" if recipe.training.epochs else "given its vocabulary only, not trained"
+    how = f"distilled by {learnt}" if recipe.training.epochs else "not trained on sentence pairs"
+    if recipe.student.map != "none":
+        how += f", its vectors moved by {recipe.student.map}"
+    if recipe.relevance is not None:
+        how += f", then by {', '.join(str(entry['name']) for entry in recipe.relevance.objectives)}"
     documents = "It encodes queries; documents are encoded by the teacher, in English."
     if recipe.documents == "self":
         documents = "It encodes queries and documents."

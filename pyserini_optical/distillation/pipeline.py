@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pyserini_optical.data import (
     Manifest,
@@ -17,18 +18,19 @@ from pyserini_optical.data import (
     fingerprint_texts,
     read_bitext,
     read_topics,
-    write_text,
 )
 from pyserini_optical.distillation.card import model_card
+from pyserini_optical.distillation.checkpoint import Checkpoint
 from pyserini_optical.distillation.recipe import Recipe, load_recipe
+from pyserini_optical.distillation.relevance import Lesson, distil_relevance, read_lesson, without_paths
 from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.progress import progress, say
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-MANIFEST = "manifest.json"
-_STEP = "distill"
+    from pyserini_optical.distillation.development import MateRetrieval
+    from pyserini_optical.distillation.training import Model
+    from pyserini_optical.models.provenance import Provenance
+    from pyserini_optical.models.teacher import TeacherVectors
 
 
 def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings: Sequence[str] = ()) -> Path:
@@ -60,36 +62,36 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
     else:
         folder = Path(recipe).parent
         recipe = load_recipe(recipe, settings)
-    output = (Path(output) if output is not None else folder / recipe.name).absolute()
-    if output.exists() and not _is_ours(output) and not _is_empty(output):
-        remedy = "choose another --output or remove it"
-        raise InputError("exists and is not a checkpoint of ours", path=output, remedy=remedy)
+    checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
 
+    from pyserini_optical.models.table import COUNTING
     from pyserini_optical.models.transformer import weights_fingerprint
 
-    pairs, development = _read(recipe)
+    pairs, development, lesson = _read(recipe)
     inputs = {
         "bitext": fingerprint_texts(text for pair in pairs for text in (pair.foreign, pair.english)),
         "development": fingerprint_texts(text for pair in development for text in (pair.foreign, pair.english)),
         "teacher": weights_fingerprint(recipe.teacher),
         "student": weights_fingerprint(recipe.student.model or recipe.teacher),
     }
+    if recipe.student.vocabulary is not None and recipe.student.start != "pieces":
+        inputs["counting"] = COUNTING
     parameters = recipe.as_dict()
     for path in ("bitext", "development", "exclude"):
         del parameters[path]
-    manifest = Manifest(_STEP, inputs=inputs, parameters=parameters)
-    if (output / "model.safetensors").is_file() and _stands_for(output, manifest):
-        say(f"{output}: is there already, made from the same recipe and data")
-        return output
+    if lesson is not None:
+        inputs["relevance"] = lesson.fingerprint
+        parameters["relevance"] = without_paths(parameters["relevance"])
+    manifest = Manifest("distill", inputs=inputs, parameters=parameters)
+    if checkpoint.is_made(manifest):
+        return checkpoint.output
 
-    work = output.parent / f".{output.name}.work"
-    _claim(work, manifest)
-    student, log = _make(recipe, pairs, development, work, inputs["teacher"])
-    _save(student, log, recipe, manifest, work, output)
-    return output
+    work = checkpoint.claim(manifest)
+    student, log = _make(recipe, pairs, development, lesson, work, inputs["teacher"])
+    return checkpoint.save(student, manifest, _provenance(recipe, manifest), model_card(recipe), log)
 
 
-def _read(recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
+def _read(recipe: Recipe) -> tuple[list[Pair], list[Pair], Lesson | None]:
     development = read_bitext(recipe.development) if recipe.development else []
     exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
     exclude += [text for pair in development for text in (pair.foreign, pair.english)]
@@ -97,126 +99,152 @@ def _read(recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
     say(f"bitext: {report}")
     if not pairs:
         raise InputError("no sentence pair is left after filtering", path=recipe.bitext[0], remedy="give more bitext")
-    return pairs, development
-
-
-def _claim(work: Path, manifest: Manifest) -> None:
-    """Keep the work of an earlier process if it was for the same thing, and begin anew otherwise."""
-    if work.exists() and not _stands_for(work, manifest):
-        shutil.rmtree(work)
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        remedy = "choose an output directory that can be written to"
-        raise InputError(f"cannot be written ({error.strerror})", path=work, remedy=remedy) from None
-    manifest.save(work / MANIFEST)
-
-
-def _stands_for(folder: Path, manifest: Manifest) -> bool:
-    return (folder / MANIFEST).is_file() and Manifest.load(folder / MANIFEST).matches(manifest)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a checkpoint, which may be replaced: an index or a study has a manifest too."""
-    return (folder / MANIFEST).is_file() and Manifest.load(folder / MANIFEST).step == _STEP
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+    if recipe.limit is not None and recipe.limit < len(pairs):
+        chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.limit]
+        pairs = [pairs[number] for number in chosen]
+        say(f"drawn: {len(pairs):,} pairs")
+    return pairs, development, read_lesson(recipe.relevance, exclude) if recipe.relevance is not None else None
 
 
 def _make(
-    recipe: Recipe, pairs: Sequence[Pair], development: Sequence[Pair], work: Path, fingerprint: str
-) -> tuple[SentenceTransformer, list[dict[str, Any]]]:
+    recipe: Recipe,
+    pairs: Sequence[Pair],
+    development: Sequence[Pair],
+    lesson: Lesson | None,
+    work: Path,
+    fingerprint: str,
+) -> tuple[Model, list[dict[str, Any]]]:
     from transformers import set_seed
 
     from pyserini_optical.distillation.development import MateRetrieval
-    from pyserini_optical.distillation.training import train
     from pyserini_optical.models.teacher import TeacherVectors
-    from pyserini_optical.models.transformer import load_transformer
-    from pyserini_optical.objectives import DistillationLoss
 
     set_seed(recipe.seed)
-    teacher = load_transformer(recipe.teacher)
-    student = _start(recipe, pairs, work)
-    sizes = [model.get_embedding_dimension() for model in (teacher, student)]
-    if sizes[0] != sizes[1]:
-        raise RecipeError(
-            f"the teacher's vectors have {sizes[0]} dimensions and the student's {sizes[1]}; "
-            "choose a student of the teacher's size, or leave out student.model to start from the teacher"
-        )
+    teacher = _load(recipe, recipe.teacher)
+    vectors = None
+    if recipe.training.epochs or (recipe.student.start == "plans" and recipe.student.vocabulary is not None):
+        with progress("teacher's vectors, sentences", len(pairs)) as advance:
+            vectors = TeacherVectors(
+                teacher,
+                [pair.english for pair in pairs],
+                cache=work / "teacher",
+                fingerprint=fingerprint,
+                special_tokens=recipe.special_tokens,
+                max_length=recipe.training.max_length,
+                advance=advance,
+            )
+    student = _start(recipe, teacher, vectors, pairs, work)
     evaluator = MateRetrieval(teacher, development) if development else None
     if evaluator is not None:
         say(f"at the start: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
-    if not recipe.training.epochs:
-        return student, []
-    with progress("teacher's vectors, sentences", len(pairs)) as advance:
-        vectors = TeacherVectors(
-            teacher,
-            [pair.english for pair in pairs],
-            cache=work / "teacher",
-            fingerprint=fingerprint,
-            special_tokens=recipe.special_tokens,
-            max_length=recipe.training.max_length,
-            advance=advance,
-        )
-    loss = DistillationLoss(student, vectors, recipe.make_objectives(), special_tokens=recipe.special_tokens)
-    log = train(student, loss, [pair.foreign for pair in pairs], recipe, work / "trainer", evaluator)
+    log = []
+    if recipe.training.epochs and vectors is not None:
+        log = _align(student, vectors, recipe, pairs, evaluator, work)
+    if recipe.relevance is not None and lesson is not None:
+        log += distil_relevance(student, teacher, lesson, recipe.relevance, seed=recipe.seed, work=work / "relevance")
+        if evaluator is not None:
+            say(f"after relevance distillation: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     return student, log
 
 
-def _start(recipe: Recipe, pairs: Sequence[Pair], work: Path) -> SentenceTransformer:
+def _align(
+    student: Model,
+    vectors: TeacherVectors,
+    recipe: Recipe,
+    pairs: Sequence[Pair],
+    evaluator: MateRetrieval | None,
+    work: Path,
+) -> list[dict[str, Any]]:
+    """Train the student on the bitext."""
+    from datasets import Dataset
+
+    from pyserini_optical.distillation.sampler import by_length
+    from pyserini_optical.distillation.training import train
+    from pyserini_optical.objectives import DistillationLoss
+
+    anchor = recipe.make_objectives("english")
+    loss = DistillationLoss(
+        student, vectors, recipe.make_objectives(), special_tokens=recipe.special_tokens, english=anchor
+    )
+    foreign = [pair.foreign for pair in pairs]
+    columns: dict[str, list[Any]] = {"foreign": foreign}
+    if anchor:
+        columns["english"] = [pair.english for pair in pairs]
+    return train(
+        student,
+        loss,
+        Dataset.from_dict(columns | {"label": list(range(len(foreign)))}),
+        recipe.training,
+        seed=recipe.seed,
+        work=work / "trainer",
+        sampler=by_length([len(sentence) for sentence in foreign]),
+        development=evaluator,
+        queries=["english"],
+    )
+
+
+def _load(recipe: Recipe, name: str) -> Model:
+    from pyserini_optical.models.late_interaction import load_late_interaction
+    from pyserini_optical.models.transformer import load_transformer
+
+    return load_late_interaction(name) if recipe.late_interaction else load_transformer(name)
+
+
+def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs: Sequence[Pair], work: Path) -> Model:
     """The untrained student, made once: a later process must not learn another vocabulary."""
-    from pyserini_optical.models.student import extend_student
-    from pyserini_optical.models.transformer import load_transformer, save_transformer
+    from pyserini_optical.models.plan_start import start_from_plans
+    from pyserini_optical.models.student import Start, extend_student
+    from pyserini_optical.models.training_free import map_vectors
+    from pyserini_optical.models.transformer import save_transformer
 
     folder = work / "start"
     if not folder.is_dir():
         setting = recipe.student
-        student = load_transformer(setting.model or recipe.teacher)
+        student = _of_size(_load(recipe, setting.model or recipe.teacher), teacher)
         if setting.vocabulary is not None:
             say(f"learning {setting.vocabulary} word pieces; their embeddings start from: {setting.start}")
             length = recipe.training.max_length
-            extend_student(student, pairs, vocabulary=setting.vocabulary, start=setting.start, max_length=length)
+            first: Start = "pieces" if setting.start == "pieces" else "table"
+            extend_student(student, pairs, vocabulary=setting.vocabulary, start=first, max_length=length)
+            if setting.start == "plans" and vectors is not None:
+                foreign = [pair.foreign for pair in pairs]
+                with progress("plans, sentence pairs", len(pairs)) as advance:
+                    start_from_plans(student, vectors, foreign, max_length=length, advance=advance)
+        if setting.map != "none":
+            student = map_vectors(student, teacher, pairs, setting.map)
         beside = work / ".start"
         shutil.rmtree(beside, ignore_errors=True)
         save_transformer(student, beside)
         os.replace(beside, folder)
     # Loaded even when just made: every process trains from the same bytes.
-    return load_transformer(str(folder))
+    return _load(recipe, str(folder))
 
 
-def _save(
-    student: SentenceTransformer,
-    log: list[dict[str, Any]],
-    recipe: Recipe,
-    manifest: Manifest,
-    work: Path,
-    output: Path,
-) -> None:
-    from pyserini_optical.models.encoder import Provenance
-    from pyserini_optical.models.transformer import save_transformer
+def _of_size(student: Model, teacher: Model) -> Model:
+    """Give a student whose vectors are as long as the teacher's: token vectors can be projected, pooled ones not."""
+    from pyserini_optical.models.late_interaction import project
 
-    beside = work / "checkpoint"
-    shutil.rmtree(beside, ignore_errors=True)
-    save_transformer(student, beside)
+    sizes = [int(model.get_embedding_dimension() or 0) for model in (teacher, student)]
+    if sizes[0] == sizes[1]:
+        return student
+    if student.model_type == "MultiVectorEncoder":
+        return project(student, sizes[0])
+    raise RecipeError(
+        f"the teacher's vectors have {sizes[0]} dimensions and the student's {sizes[1]}; choose a student of the "
+        "teacher's size, leave out student.model to start from the teacher, or set late_interaction, which projects"
+    )
+
+
+def _provenance(recipe: Recipe, manifest: Manifest) -> Provenance:
+    from pyserini_optical.models.provenance import Provenance
+
     teaches = recipe.documents == "teacher"
     # A folder by its full path: the checkpoint is used from other working directories than it was made in.
     teacher = str(Path(recipe.teacher).absolute()) if Path(recipe.teacher).exists() else recipe.teacher
-    Provenance(
+    return Provenance(
         documents=teacher if teaches else "self",
         documents_fingerprint=manifest.inputs["teacher"] if teaches else None,
         recipe=recipe.as_dict(),
         inputs=manifest.inputs,
         versions=manifest.versions,
-    ).save(beside)
-    with write_text(beside / "README.md") as stream:
-        stream.write(model_card(recipe))
-    with write_text(beside / "training.json") as stream:
-        json.dump(log, stream, indent=1)
-        stream.write("\n")
-    manifest.save(beside / MANIFEST)
-    if output.exists():
-        shutil.rmtree(output)
-    os.replace(beside, output)
-    shutil.rmtree(work)
+    )

@@ -1,56 +1,79 @@
-"""Training a student with sentence-transformers' trainer: checkpoints, exact resume, early stopping."""
+"""Training with sentence-transformers' trainers: checkpoints, exact resume, early stopping."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from datasets import Dataset
-from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    MultiVectorEncoder,
+    MultiVectorEncoderTrainer,
+    MultiVectorEncoderTrainingArguments,
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from pyserini_optical.distillation.sampler import by_length
+from pyserini_optical.data import write_text
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.device import has_fast_bfloat16
 from pyserini_optical.models.transformer import quiet, save_transformer
 from pyserini_optical.progress import Advance, progress, say
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from datasets import Dataset
+    from sentence_transformers.base.evaluation import BaseEvaluator
+    from sentence_transformers.base.trainer import BaseTrainer
+    from sentence_transformers.base.training_args import BaseTrainingArguments
+    from torch import nn
 
-    from pyserini_optical.distillation.development import MateRetrieval
-    from pyserini_optical.distillation.recipe import Recipe
-    from pyserini_optical.objectives import DistillationLoss
+    from pyserini_optical.distillation.recipe import TrainingRecipe
+
+Model: TypeAlias = SentenceTransformer | MultiVectorEncoder
 
 
 def train(
-    student: SentenceTransformer,
-    loss: DistillationLoss,
-    sentences: Sequence[str],
-    recipe: Recipe,
+    model: Model,
+    loss: nn.Module,
+    dataset: Dataset,
+    setting: TrainingRecipe,
+    *,
+    seed: int,
     work: Path,
-    development: MateRetrieval | None = None,
+    sampler: Any,
+    development: BaseEvaluator | None = None,
+    title: str = "distilling",
+    queries: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """Train a student in place; a second call with the same ``work`` goes on where the first was cut off.
+    """Train a model in place; a second call with the same ``work`` goes on where the first was cut off.
 
     Parameters
     ----------
-    student : SentenceTransformer
-        The student at its start.
-    loss : DistillationLoss
-        What it learns.
-    sentences : sequence of str
-        The foreign side; the row number is the label.
-    recipe : Recipe
-        Its ``training`` and ``seed`` count here.
+    model : SentenceTransformer or MultiVectorEncoder
+        At its start.
+    loss : torch.nn.Module
+        What it learns, in sentence-transformers' convention.
+    dataset : Dataset
+        The columns that the loss wants.
+    setting : TrainingRecipe
+        How long, how fast.
+    seed : int
+        Of the order of the data and of dropout.
     work : Path
         Folder for checkpoints.
-    development : MateRetrieval, optional
+    sampler
+        What sentence-transformers' arguments take as ``batch_sampler``.
+    development : BaseEvaluator, optional
         Tried at each checkpoint; the best one is kept, and training ends early when no better one comes.
+    title : str
+        What the progress bar says.
+    queries : collection of str
+        Columns besides the first that a late-interaction model reads as queries; it reads the others as documents.
 
     Returns
     -------
@@ -62,11 +85,10 @@ def train(
     RecipeError
         Training diverged: the weights are not finite any more.
     """
-    setting = recipe.training
-    device = str(student.device)
-    dataset = Dataset.from_dict({"foreign": list(sentences), "label": list(range(len(sentences)))})
-    steps = max(1, round(-(-len(sentences) // setting.batch_size) * setting.epochs))
-    arguments = SentenceTransformerTrainingArguments(
+    device = str(model.device)
+    steps = max(1, round(-(-len(dataset) // setting.batch_size) * setting.epochs))
+    make_trainer, make_arguments = _kinds(model)
+    arguments = make_arguments(
         output_dir=str(work),
         max_steps=steps,
         per_device_train_batch_size=setting.batch_size,
@@ -76,7 +98,7 @@ def train(
         max_grad_norm=setting.clip,
         bf16=has_fast_bfloat16(device),
         use_cpu=device == "cpu",
-        batch_sampler=by_length([len(sentence) for sentence in sentences]),
+        batch_sampler=sampler,
         eval_strategy="steps" if development is not None else "no",
         eval_steps=setting.checkpoint_steps,
         save_strategy="steps",
@@ -90,29 +112,47 @@ def train(
         logging_steps=min(50, setting.checkpoint_steps),
         disable_tqdm=True,
         report_to="none",
-        seed=recipe.seed,
-        data_seed=recipe.seed,
+        seed=seed,
+        data_seed=seed,
         dataloader_pin_memory=False,
+        **(_roles(model, dataset, queries) if isinstance(model, MultiVectorEncoder) else {}),
     )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # a step is batch_size pairs; several GPUs want a process each
     done, checkpoint = _last_checkpoint(work)
     if done:
         say(f"going on at step {done} of {steps}")
-    usual = student.max_seq_length
-    student.max_seq_length = min(setting.max_length, usual or setting.max_length)
-    with progress("distilling, steps", steps, done=done) as advance, quiet():
-        callbacks: list[TrainerCallback] = [_Progress(work, advance)]
+    usual = model.max_seq_length
+    model.max_seq_length = min(setting.max_length, usual or setting.max_length)
+    with progress(f"{title}, steps", steps, done=done) as advance, quiet():
+        callbacks: list[TrainerCallback] = [_Progress(advance)]
         if development is not None:
             callbacks.append(_Patience(early_stopping_patience=setting.patience))
-        trainer = _Trainer(
-            model=student, args=arguments, train_dataset=dataset, loss=loss, evaluator=development, callbacks=callbacks
+        trainer = make_trainer(
+            model=model, args=arguments, train_dataset=dataset, loss=loss, evaluator=development, callbacks=callbacks
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
-    student.max_seq_length = usual
-    if not all(bool(weight.isfinite().all()) for weight in student.parameters()):
+    model.max_seq_length = usual
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
         raise RecipeError("training diverged, the weights are not finite any more; lower training.learning_rate")
     return list(trainer.state.log_history)
+
+
+def _roles(model: MultiVectorEncoder, dataset: Dataset, queries: Collection[str]) -> dict[str, dict[str, str]]:
+    """What each text column is read as, for the collator, and the markers of queries and documents by column."""
+    first, *others = [name for name in dataset.column_names if name != "label"]
+    roles = {first: "query"} | {name: "query" if name in queries else "document" for name in others}
+    prompts = {name: model.prompts[role] for name, role in roles.items() if model.prompts.get(role)}
+    return {"router_mapping": roles, "prompts": prompts}
+
+
+def _kinds(model: Model) -> tuple[type[BaseTrainer], type[BaseTrainingArguments]]:
+    """Sentence-transformers has a trainer for each kind of model."""
+    if isinstance(model, MultiVectorEncoder):
+        return _LateInteractionTrainer, MultiVectorEncoderTrainingArguments
+    return _SingleVectorTrainer, SentenceTransformerTrainingArguments
 
 
 def _last_checkpoint(work: Path) -> tuple[int, str | None]:
@@ -124,17 +164,38 @@ def _last_checkpoint(work: Path) -> tuple[int, str | None]:
             complete.append((int(state["global_step"]), str(folder)))
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder)
-    return max(complete, default=(0, None))
+    step, last = max(complete, default=(0, None))
+    if last is not None:
+        _mend_best(Path(last) / "trainer_state.json", work)
+    return step, last
 
 
-class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+def _mend_best(path: Path, work: Path) -> None:
+    """Write anew where the best checkpoint lies: the folder may have been moved, and transformers would forget it."""
+    state = json.loads(path.read_text(encoding="utf-8"))
+    best = state.get("best_model_checkpoint")
+    if best and best != str(work / Path(best).name):
+        state["best_model_checkpoint"] = str(work / Path(best).name)
+        with write_text(path) as stream:
+            json.dump(state, stream, indent=2)
+
+
+class _Plain:
     """Without sentence-transformers' model card, which draws examples and asks the hub about the model."""
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Add nothing."""
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save(self: Any, output_dir: str | None = None, state_dict: Any = None) -> None:
         save_transformer(self.model, Path(output_dir or self.args.output_dir))
+
+
+class _SingleVectorTrainer(_Plain, SentenceTransformerTrainer):  # type: ignore[misc]
+    pass
+
+
+class _LateInteractionTrainer(_Plain, MultiVectorEncoderTrainer):  # type: ignore[misc]
+    pass
 
 
 class _Patience(EarlyStoppingCallback):
@@ -148,13 +209,8 @@ class _Patience(EarlyStoppingCallback):
 class _Progress(TrainerCallback):
     """Shows the trainer's steps and development scores the way the package's other steps are shown."""
 
-    def __init__(self, work: Path, advance: Advance) -> None:
-        self._work = work
+    def __init__(self, advance: Advance) -> None:
         self._advance = advance
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.best_model_checkpoint:  # the folder may have been moved since
-            state.best_model_checkpoint = str(self._work / Path(state.best_model_checkpoint).name)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._advance(1)

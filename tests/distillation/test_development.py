@@ -8,6 +8,7 @@ from sentence_transformers import SentenceTransformer
 
 from pyserini_optical.data import Pair
 from pyserini_optical.distillation.development import MateRetrieval
+from pyserini_optical.models.device import autocast
 from pyserini_optical.models.transformer import load_transformer
 
 
@@ -24,7 +25,8 @@ def test_who_finds_every_mate_has_one(teacher: SentenceTransformer, toy_pairs: l
 def test_it_is_the_mean_reciprocal_rank(teacher: SentenceTransformer, toy_pairs: list[Pair]) -> None:
     english = [pair.english for pair in toy_pairs[:12]]
     mixed = [Pair(english[(i + 1) % 12], text) for i, text in enumerate(english)]
-    vectors = torch.from_numpy(teacher.encode(english, normalize_embeddings=True))
+    with autocast("cpu"):
+        vectors = torch.from_numpy(teacher.encode(english, normalize_embeddings=True)).float()
     expected = 0.0
     for i in range(12):
         scores = vectors[(i + 1) % 12] @ vectors.T

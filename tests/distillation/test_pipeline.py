@@ -18,6 +18,7 @@ import torch
 
 from pyserini_optical.data import Manifest, Pair, fingerprint
 from pyserini_optical.distillation import Recipe, distill, pipeline
+from pyserini_optical.distillation.checkpoint import Checkpoint
 from pyserini_optical.distillation.development import MateRetrieval
 from pyserini_optical.errors import CheckpointError, InputError, RecipeError
 from pyserini_optical.models import load_encoder
@@ -332,7 +333,7 @@ def test_cut_off_after_early_stopping_it_does_not_go_on(
     scripted(monkeypatch, {5: 0.6, 10: 0.5, 15: 0.9}, kept)
     recipe = make(training={"patience": 1})
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "_save", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(Checkpoint, "save", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             distill(recipe, tmp_path / "toy")
     folder = distill(recipe, tmp_path / "toy")

@@ -36,7 +36,7 @@ def test_a_recipe_is_read_with_its_variables_and_defaults(tmp_path: Path) -> Non
     assert recipe.name == "optical-sw"
     assert recipe.bitext == ["corpora/sw.tsv"]
     assert recipe.exclude == [f"{tmp_path.resolve()}/topics.tsv"]
-    assert (recipe.student.vocabulary, recipe.student.start, recipe.student.model) == (500, "table", None)
+    assert (recipe.student.vocabulary, recipe.student.start, recipe.student.model) == (500, "plans", None)
     assert (recipe.training.epochs, recipe.training.learning_rate, recipe.training.batch_size) == (0.5, 1e-4, 64)
     assert (recipe.seed, recipe.documents, recipe.special_tokens, recipe.development) == (0, "teacher", False, None)
     made = recipe.make_objectives()
@@ -95,7 +95,7 @@ BAD = {
     "no patience": ("epochs: 0.5", "patience: 0", "patience must be at least 1"),
     "too warm": ("epochs: 0.5", "warmup: 100", "warmup must be a share"),
     "no vocabulary": ("vocabulary: 500", "vocabulary: 0", "student: vocabulary must be at least 1"),
-    "another start": ("vocabulary: 500", "start: random", "start must be one of table, pieces, got 'random'"),
+    "another start": ("vocabulary: 500", "start: random", "start must be one of plans, table, pieces, got 'random'"),
     "other documents": ("seed: 1", "documents: nobody", "documents must be one of teacher, self"),
     "a part that is none": ("{vocabulary: 500}", "500", "student: expected keys and values"),
     "a name with folders": ("name: optical-{language}", "name: ../mine", "name must be fit for a folder"),

@@ -1,0 +1,201 @@
+"""Fine-tuning a retriever on questions and their passages, as teachers are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyserini_optical.data import Manifest, Pathish, fingerprint_texts, read_corpus
+from pyserini_optical.data.relevance import Question, read_relevance
+from pyserini_optical.data.settings import read_settings
+from pyserini_optical.distillation.checkpoint import Checkpoint
+from pyserini_optical.distillation.negatives import check_passages, corpus_key, mine_negatives
+from pyserini_optical.distillation.recipe import TrainingRecipe
+from pyserini_optical.errors import RecipeError
+from pyserini_optical.progress import say
+
+if TYPE_CHECKING:
+    from pyserini_optical.distillation.training import Model
+
+
+@dataclass(frozen=True)
+class FineTuningRecipe:
+    """How a retriever is fine-tuned.
+
+    Attributes
+    ----------
+    name : str
+        Name of the encoder, and of its folder beside the recipe.
+    model : str
+        What it starts from, by path, hub name or ``package:…``.
+    questions : list of str
+        Files of ``question⇥passage id⇥answer…``.
+    corpus : str
+        The passages, JSONL.
+    late_interaction : bool
+        Whether it scores by MaxSim over token vectors, or by the cosine of pooled vectors.
+    projection : int or None
+        Length of the token vectors, by a fresh projection; None leaves them as they are.
+    negatives : int
+        One hard negative a question is drawn from so many passages that BM25 finds; 0 for those of the batch alone.
+    limit : int or None
+        Train on so many questions, drawn with the seed.
+    training : TrainingRecipe
+        ``batch_size`` counts questions; ``max_length`` cuts passages.
+    seed : int
+        Of everything random.
+    """
+
+    name: str
+    model: str
+    questions: list[str]
+    corpus: str
+    late_interaction: bool = False
+    projection: int | None = None
+    negatives: int = 20
+    limit: int | None = None
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.name or Path(self.name).name != self.name:
+            raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
+        if not self.questions:
+            raise RecipeError("questions must name at least one file")
+        if self.projection is not None and (self.projection < 1 or not self.late_interaction):
+            raise RecipeError("projection is the length of token vectors, 1 or more, and wants late_interaction: true")
+        if self.limit is not None and self.limit < 1:
+            raise RecipeError(f"limit must be at least 1, got {self.limit}")
+
+
+def fine_tune(
+    recipe: FineTuningRecipe | Pathish, output: Pathish | None = None, *, settings: Sequence[str] = ()
+) -> Path:
+    r"""Fine-tune a retriever so that each question finds its passage among the others.
+
+    .. math::
+        L = -\frac{1}{B} \sum_i \log \frac{\exp s(q_i, d_i) / \tau}{\sum_{d \in D} \exp s(q_i, d) / \tau}
+
+    over all passages :math:`D` of the batch, the mined negatives with them; :math:`\tau` is 0.05 for the cosine and 1
+    for MaxSim, sentence-transformers' values. No passage stands twice in a batch.
+
+    Parameters
+    ----------
+    recipe : FineTuningRecipe or path-like
+        The recipe, or its YAML file.
+    output : path-like, optional
+        Folder of the checkpoint; by default the encoder's name beside the recipe's file, or in the working directory.
+    settings : sequence of str
+        ``key=value`` over what the file says.
+
+    Returns
+    -------
+    Path
+        The checkpoint, which encodes queries and documents; made, kept and gone on with as by
+        :func:`~pyserini_optical.distillation.distill`.
+
+    Raises
+    ------
+    InputError, RecipeError, CheckpointError, SetupError
+        Bad questions, passages, recipe or model.
+    """
+    folder = Path()
+    if not isinstance(recipe, FineTuningRecipe):
+        folder = Path(recipe).parent
+        recipe = read_settings(FineTuningRecipe, recipe, settings)
+    checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
+    questions = _questions(recipe)
+    passages = {passage.id: passage.text for passage in read_corpus(recipe.corpus)}
+    check_passages(questions, passages, recipe.corpus)
+
+    from pyserini_optical.models.provenance import Provenance
+    from pyserini_optical.models.transformer import weights_fingerprint
+
+    inputs = {
+        "questions": fingerprint_texts(part for q in questions for part in (q.text, q.passage, *q.answers)),
+        "corpus": corpus_key(passages),
+        "model": weights_fingerprint(recipe.model),
+    }
+    parameters = asdict(recipe)
+    for path in ("questions", "corpus"):
+        del parameters[path]
+    manifest = Manifest("fine-tune", inputs=inputs, parameters=parameters)
+    if checkpoint.is_made(manifest):
+        return checkpoint.output
+    work = checkpoint.claim(manifest)
+    model = _start(recipe)
+    log = _train(model, recipe, questions, passages, work) if recipe.training.epochs else []
+    provenance = Provenance(recipe=asdict(recipe), inputs=inputs, versions=manifest.versions)
+    return checkpoint.save(model, manifest, provenance, _card(recipe, len(questions)), log)
+
+
+def _questions(recipe: FineTuningRecipe) -> list[Question]:
+    """Read the questions, each once; draw as many as are wanted."""
+    found = list(dict.fromkeys(question for path in recipe.questions for question in read_relevance(path)))
+    if recipe.limit is not None and recipe.limit < len(found):
+        chosen = np.random.default_rng(recipe.seed).permutation(len(found))[: recipe.limit]
+        found = [found[number] for number in chosen]
+    say(f"{len(found)} questions")
+    return found
+
+
+def _start(recipe: FineTuningRecipe) -> Model:
+    from transformers import set_seed
+
+    from pyserini_optical.models.late_interaction import load_late_interaction, project
+    from pyserini_optical.models.transformer import load_transformer
+
+    set_seed(recipe.seed)
+    if not recipe.late_interaction:
+        return load_transformer(recipe.model)
+    model = load_late_interaction(recipe.model)
+    return project(model, recipe.projection) if recipe.projection is not None else model
+
+
+def _train(
+    model: Model, recipe: FineTuningRecipe, questions: Sequence[Question], passages: dict[str, str], work: Path
+) -> list[dict[str, Any]]:
+    from datasets import Dataset
+    from sentence_transformers.base.sampler import BatchSamplers
+    from sentence_transformers.multi_vector_encoder.losses import MultiVectorMultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    from pyserini_optical.distillation.training import train
+
+    columns = {
+        "question": [question.text for question in questions],
+        "passage": [passages[question.passage] for question in questions],
+    }
+    if recipe.negatives:
+        mined = mine_negatives(questions, recipe.corpus, passages, depth=recipe.negatives, seed=recipe.seed, work=work)
+        columns["negative"] = [passages[passage] for passage in mined]
+    late = recipe.late_interaction
+    loss = MultiVectorMultipleNegativesRankingLoss(model) if late else MultipleNegativesRankingLoss(model)
+    return train(
+        model,
+        loss,
+        Dataset.from_dict(columns),
+        recipe.training,
+        seed=recipe.seed,
+        work=work / "trainer",
+        sampler=BatchSamplers.NO_DUPLICATES,
+        title="fine-tuning",
+    )
+
+
+def _card(recipe: FineTuningRecipe, questions: int) -> str:
+    how = "MaxSim over its token vectors" if recipe.late_interaction else "the cosine of its pooled vectors"
+    return f"""---
+library_name: sentence-transformers
+tags: [sentence-transformers, pyserini-optical]
+---
+
+# {recipe.name}
+
+`{recipe.model}`, fine-tuned with pyserini-optical on {questions} questions and their passages; it scores by {how}.
+`optical.json` holds the recipe and the fingerprints of the data; `training.json` holds the training log.
+"""
