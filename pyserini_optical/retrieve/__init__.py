@@ -1,4 +1,4 @@
-"""Encoding corpora and searching them; the public names are loaded when first used."""
+"""Encoding corpora, searching them and re-ranking; the public names are loaded when first used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyserini_optical.retrieve.encoding import encode_corpus as encode_corpus
+    from pyserini_optical.retrieve.fusion import Fusion as Fusion
+    from pyserini_optical.retrieve.fusion import fuse as fuse
+    from pyserini_optical.retrieve.fusion import tune_fusion as tune_fusion
+    from pyserini_optical.retrieve.reranking import rerank as rerank
     from pyserini_optical.retrieve.searching import search as search
+    from pyserini_optical.retrieve.token_store import encode_tokens as encode_tokens
 
-__all__ = ["encode_corpus", "search"]
+__all__ = ["Fusion", "encode_corpus", "encode_tokens", "fuse", "rerank", "search", "tune_fusion"]
 
-_HOME = {"encode_corpus": "encoding", "search": "searching"}
+_HOME = {
+    "Fusion": "fusion",
+    "encode_corpus": "encoding",
+    "encode_tokens": "token_store",
+    "fuse": "fusion",
+    "rerank": "reranking",
+    "search": "searching",
+    "tune_fusion": "fusion",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""From topics to a run, by inner product in a Faiss index."""
+"""From topics to a run: by inner product in a Faiss index, or by exact MaxSim in a token store."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pyserini_optical.data import Manifest, Pathish, read_topics, write_run
 from pyserini_optical.data.fields import checked_id
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
-from pyserini_optical.retrieve.encoding import MANIFEST
 from pyserini_optical.retrieve.faiss_index import open_index
+from pyserini_optical.retrieve.maxsim import maxsim
+from pyserini_optical.retrieve.sharding import MANIFEST
+from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
 
 if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 Run = dict[str, dict[str, float]]
 
 _BATCH = 64
+
+# Passages and queries that are scored together by MaxSim: some 100 MB of similarities.
+_PASSAGES, _QUERIES = 256, 64
 
 
 def search(
@@ -33,14 +40,15 @@ def search(
     tag: str | None = None,
     device: str | None = None,
 ) -> Run:
-    """Search an index for every topic.
+    """Search an index, or a token store by exact MaxSim, for every topic.
 
     Parameters
     ----------
     encoder : Encoder, str or path-like
         It encodes the topics.
     index : path-like
-        Faiss directory, ours or Pyserini's.
+        Faiss directory, ours or Pyserini's, or what
+        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made; of that every passage is scored.
     topics : path-like or mapping of str to str
         Topics file, or text by topic id.
     run : path-like, optional
@@ -55,14 +63,14 @@ def search(
     Returns
     -------
     dict of str to dict of str to float
-        Inner product by passage id by topic id.
+        Inner product, or MaxSim, by passage id by topic id.
 
     Raises
     ------
     InputError
         The topics cannot be read, there are none or no hits to write, or the tag holds white space.
     CheckpointError
-        The index is broken, or was made by another document encoder than this encoder's.
+        The index or store is broken, or was made by another document encoder than this encoder's.
     """
     from pyserini_optical.models import load_encoder
 
@@ -70,10 +78,26 @@ def search(
         raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
     if isinstance(encoder, str | PathLike):
         encoder = load_encoder(os.fspath(encoder), device)
-    # Made and checked before the search, which may be long.
-    tag = checked_id("-".join(Path(encoder.name).absolute().name.split()) if tag is None else tag, "run tag")
+    tag = run_tag(encoder, tag)  # made and checked before the search, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
-    folder = Path(index)
+    found = (_search_store if is_token_store(index) else _search_index)(encoder, Path(index), texts, hits)
+    if run is not None:
+        write_run(run, found, tag)
+    return found
+
+
+def run_tag(encoder: Encoder, tag: str | None) -> str:
+    """Give the name of a run, the encoder's by default.
+
+    Raises
+    ------
+    InputError
+        The tag is empty or holds white space.
+    """
+    return checked_id("-".join(Path(encoder.name).absolute().name.split()) if tag is None else tag, "run tag")
+
+
+def _search_index(encoder: Encoder, folder: Path, texts: Mapping[str, str], hits: int) -> Run:
     faiss_index, docids = open_index(folder)
     if (folder / MANIFEST).is_file():
         made_by = Manifest.load(folder / MANIFEST).inputs.get("encoder")
@@ -98,6 +122,29 @@ def search(
                 # Approximate indexes fill up with -1 where they find fewer.
                 found[name] = {docids[r]: s for r, s in zip(topic_rows, topic_scores, strict=True) if r >= 0}
             advance(len(some))
-    if run is not None:
-        write_run(run, found, tag)
     return found
+
+
+def _search_store(encoder: Encoder, folder: Path, texts: Mapping[str, str], hits: int) -> Run:
+    """Score every passage, block by block, and keep the best of each topic; each block is read and decoded once."""
+    store = TokenStore.open(folder)
+    store.check(encoder)
+    if not texts:
+        return {}
+    queries = encoder.query_tokens(list(texts.values()))
+    best = np.zeros((len(queries), 0), dtype=np.float32)
+    rows = np.zeros((len(queries), 0), dtype=np.int64)
+    with progress("scoring passages", len(store.docids)) as advance:
+        for first, tokens, lengths in store.blocks(_PASSAGES):
+            parts = (queries[start : start + _QUERIES] for start in range(0, len(queries), _QUERIES))
+            scores = np.concatenate([best, np.concatenate([maxsim(part, tokens, lengths) for part in parts])], axis=1)
+            numbers = np.broadcast_to(first + np.arange(len(lengths)), (len(queries), len(lengths)))
+            rows = np.concatenate([rows, numbers], axis=1)
+            # Stable: of equal scores at the edge the earlier passages stay.
+            kept = np.argsort(-scores, axis=1, kind="stable")[:, :hits]
+            best, rows = np.take_along_axis(scores, kept, axis=1), np.take_along_axis(rows, kept, axis=1)
+            advance(len(lengths))
+    return {
+        name: {store.docids[row]: score for row, score in zip(topic_rows, topic_scores, strict=True)}
+        for name, topic_rows, topic_scores in zip(texts, rows.tolist(), best.tolist(), strict=True)
+    }

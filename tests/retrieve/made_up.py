@@ -20,8 +20,8 @@ class Made:
     name = "made-up"
 
     def __init__(self, dimension: int = 16, fingerprint: str = "a", fail_after: int | None = None) -> None:
-        self.dimension = dimension
-        self.document_fingerprint = fingerprint
+        self.dimension = self.token_dimension = dimension
+        self.document_fingerprint = self.token_fingerprint = fingerprint
         self.encoded = 0
         self._fail_after = fail_after
 
@@ -31,6 +31,17 @@ class Made:
             raise KeyboardInterrupt
         self.encoded += len(texts)
         return self.encode_queries(texts)
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Encode words one by one, or be interrupted."""
+        if self._fail_after is not None and self.encoded >= self._fail_after:
+            raise KeyboardInterrupt
+        self.encoded += len(texts)
+        return self.query_tokens(texts)
+
+    def query_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Encode words one by one; a dash is no word."""
+        return [self.encode_queries([word for word in text.split() if word != "-"]) for text in texts]
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode the text itself, so that a passage is found by its own words."""
@@ -58,5 +69,5 @@ def write_corpus(path: Path, texts: Iterable[str]) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Give the bytes of the two files that Pyserini reads."""
-    return {name: (folder / name).read_bytes() for name in ("index", "docid")}
+    """Give the bytes of all files but the manifest."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}

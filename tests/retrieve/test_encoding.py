@@ -16,13 +16,13 @@ from made_up import contents, count, made_up, write_corpus
 from pyserini_optical import CheckpointError, InputError, encode_corpus
 from pyserini_optical.cli import main
 from pyserini_optical.data import Manifest, Pair
-from pyserini_optical.retrieve import encoding
+from pyserini_optical.retrieve import sharding
 from pyserini_optical.retrieve.faiss_index import IndexType
 
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "_SHARD", 64)
+    monkeypatch.setattr(sharding, "_SHARD", 64)
 
 
 @pytest.fixture
@@ -112,12 +112,12 @@ def test_shards_of_other_things_are_not_taken(change: str, corpus: Path, tmp_pat
     assert count(encoder) == (2 if change == "corpus" else 300)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "missing", "rows", "pickled", "ids"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "missing", "rows", "no names", "pickled", "ids"])
 @pytest.mark.parametrize("shard", [0, 1])
 def test_a_damaged_shard_is_said(damage: str, shard: int, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(made_up(fail_after=192), corpus, tmp_path / "index")
-    path = tmp_path / ".index.work" / f"{shard:06d}.npy"
+    path = tmp_path / ".index.work" / f"{shard:06d}.npz"
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     elif damage in ("empty", "text"):
@@ -125,14 +125,17 @@ def test_a_damaged_shard_is_said(damage: str, shard: int, corpus: Path, tmp_path
     elif damage == "missing":
         path.unlink()
     elif damage == "rows":
-        np.save(path, np.load(path)[:-1])
+        np.savez(path, vectors=np.load(path)["vectors"][:-1])
+    elif damage == "no names":
+        with open(path, "wb") as file:
+            np.save(file, np.zeros((64, 16)))
     elif damage == "pickled":
-        np.save(path, np.array([{"a": 1}] * 64, dtype=object), allow_pickle=True)
+        np.savez(path, vectors=np.array([{"a": 1}] * 64, dtype=object))
     else:
         path.with_suffix(".docid").write_text("0000\n")
     with pytest.raises(CheckpointError) as caught:
         encode_corpus(made_up(), corpus, tmp_path / "index")
-    assert f"{shard:06d}.npy: this shard is damaged; remove the folder {tmp_path}/.index.work" in str(caught.value)
+    assert f"{shard:06d}.npz: this shard is damaged; remove the folder {tmp_path}/.index.work" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "index").exists()
 
@@ -193,8 +196,8 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
 COMMAND = """
 import sys
 from pyserini_optical.cli import main
-from pyserini_optical.retrieve import encoding
-encoding._SHARD = 64
+from pyserini_optical.retrieve import sharding
+sharding._SHARD = 64
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -9,6 +9,11 @@ from pyserini_optical import CheckpointError, InputError, OpticalQueryEncoder, e
 from pyserini_optical.data import Pair, order_hits, read_run
 from pyserini_optical.errors import SetupError
 from pyserini_optical.models import Encoder, load_encoder
+from pyserini_optical.models.fixed_dimensional import FixedDimensional
+from pyserini_optical.models.late_interaction import project
+from pyserini_optical.models.provenance import Provenance
+from pyserini_optical.models.transformer import load_transformer, save_transformer
+from pyserini_optical.retrieve import encode_tokens, rerank
 
 TEXTS = [f"passage about {number}" for number in range(40)]
 
@@ -110,6 +115,36 @@ def test_the_same_ranking_as_pyserinis_searcher(kind: str, tiny: Path, sentences
     for topic, hits in found.items():
         assert [hit.docid for hit in hits] == list(ours[topic])
         assert [hit.score for hit in hits] == pytest.approx(list(ours[topic].values()), abs=1e-6)
+
+
+def test_pyserinis_searcher_does_late_interaction(tiny: Path, sentences: list[str], tmp_path: Path) -> None:
+    """By fixed-dimensional encodings, from an index that Pyserini opens; MaxSim then puts the best first."""
+    try:
+        prepare()
+    except SetupError as error:
+        pytest.skip(str(error))
+    from pyserini.search.faiss import FaissSearcher
+
+    late = tmp_path / "late"
+    save_transformer(project(load_transformer(str(tiny), "cpu"), 16), late)
+    Provenance(fixed_dimensional=FixedDimensional(repetitions=20, bits=3, dimension=8)).save(late)
+    corpus = write_corpus(tmp_path / "corpus.jsonl", sentences)
+    index = encode_corpus(late, corpus, tmp_path / "index")
+    topics = {f"{number:03d}": text.replace("the", "a") for number, text in enumerate(sentences[:20])}
+    ours = search(late, index, topics, hits=30)
+    encoder = OpticalQueryEncoder(str(late))
+    assert encoder.encode("the old boat").shape == (1280,)
+    found = FaissSearcher(str(index), encoder).batch_search(list(topics.values()), list(topics), k=30)
+    for topic, hits in found.items():
+        assert [hit.docid for hit in hits] == list(ours[topic])
+    exact = search(late, encode_tokens(late, corpus, tmp_path / "store"), topics, hits=1)
+    again = rerank(late, tmp_path / "store", topics, ours, depth=30)
+    agreed = sum(next(iter(exact[topic])) == next(iter(again[topic])) for topic in topics)
+    assert agreed >= 10  # by chance 2; all tokens of a random model are alike
+    Provenance(fixed_dimensional=FixedDimensional(repetitions=20, bits=3, dimension=8, seed=1)).save(late)
+    with pytest.raises(CheckpointError, match="made by another document encoder"):
+        search(late, index, topics)
+    rerank(late, tmp_path / "store", topics, ours)
 
 
 def test_names_paths_and_encoders_are_the_same(tiny: Path, sentences: list[str], tmp_path: Path) -> None:

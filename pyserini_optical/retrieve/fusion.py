@@ -1,0 +1,254 @@
+"""One run from several, by ranx: all its fusion methods and normalisations, tuned on development topics only.
+
+References
+----------
+.. [1] Bassani, Romelli. ranx.fuse: A Python Library for Metasearch. CIKM 2022.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from pyserini_optical.data import Pathish, order_hits, read_qrels, read_run, write_run, write_text
+from pyserini_optical.data.fields import checked_id
+from pyserini_optical.data.settings import check, nearest
+from pyserini_optical.errors import InputError, OpticalError
+from pyserini_optical.progress import say
+
+if TYPE_CHECKING:
+    import ranx
+
+Run = dict[str, dict[str, float]]
+Norm = Literal["min-max", "min-max-inverted", "max", "sum", "zmuv", "rank", "borda", "none"]
+
+# ranx's names; those with parameters that have no default must be tuned, or given them.
+METHODS = ("anz", "bordafuse", "condorcet", "isr", "log_isr", "max", "med", "min", "mnz", "rrf", "sum")
+TUNED = (
+    "bayesfuse", "gmnz", "logn_isr", "mapfuse", "mixed", "posfuse", "probfuse", "rbc", "segfuse", "slidefuse",
+    "w_bordafuse", "w_condorcet", "wmnz", "wsum",
+)  # fmt: skip
+
+# ranx's functions by the names that its own search takes.
+_METRICS = {
+    "reciprocal_rank": "mrr",
+    "ndcg": "ndcg",
+    "average_precision": "map",
+    "hit_rate": "hit_rate",
+    "recall": "recall",
+    "precision": "precision",
+}
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How runs are fused.
+
+    Attributes
+    ----------
+    method : str
+        ranx's name of it: ``rrf``, ``wsum``, ``mnz``, ….
+    norm : str
+        How each run's scores are normalised, topic by topic, before that.
+    runs : int
+        How many runs it takes; 0 for any number.
+    parameters : dict
+        The method's own, as ranx names them (``weights``, ``k``, ``probs``, …).
+    tuned : str
+        On what they were tuned; empty if they were not.
+    """
+
+    method: str = "rrf"
+    norm: Norm = "min-max"
+    runs: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
+    tuned: str = ""
+
+    def __post_init__(self) -> None:
+        known = (*METHODS, *TUNED)
+        if self.method not in known:
+            raise InputError(f"unknown fusion method {self.method!r}{nearest(self.method, known)}")
+        if self.norm not in get_args(Norm):
+            raise InputError(f"unknown normalisation {self.norm!r}{nearest(self.norm, get_args(Norm))}")
+
+    def save(self, path: Pathish) -> None:
+        """Write it as JSON, for :meth:`load`."""
+        with write_text(path) as stream:
+            json.dump(asdict(self), stream, indent=1, default=_plain)
+            stream.write("\n")
+
+    @classmethod
+    def load(cls, path: Pathish) -> Fusion:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        InputError
+            It cannot be read or is not a fusion.
+        """
+        try:
+            found: Fusion = check(json.loads(Path(path).read_text(encoding="utf-8")), cls, str(path))
+        except (OSError, ValueError, RecursionError, OpticalError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"no saved fusion ({reason})", path=path, remedy="tune it again") from None
+        return found
+
+
+def fuse(
+    runs: Sequence[Pathish | Mapping[str, Mapping[str, float]]],
+    output: Pathish | None = None,
+    *,
+    fusion: Fusion | None = None,
+    hits: int = 1000,
+    tag: str | None = None,
+) -> Run:
+    """Make one run of several.
+
+    Parameters
+    ----------
+    runs : sequence of path-like or run
+        Two or more. A topic that one of them lacks counts there as one without hits, and is said.
+    output : path-like, optional
+        TREC run to write.
+    fusion : Fusion, optional
+        How; reciprocal rank fusion by default.
+    hits : int
+        Passages a topic, at most.
+    tag : str, optional
+        Name of the run in its last column; the method by default.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        Score by passage id by topic id.
+
+    Raises
+    ------
+    InputError
+        Fewer than two runs, one that cannot be read, or a method whose parameters are missing or for other runs.
+    """
+    from ranx import fuse as ranx_fuse
+
+    fusion = fusion or Fusion()
+    if fusion.method in TUNED and not fusion.parameters:
+        remedy = "tune it on development topics, or choose rrf"
+        raise InputError(f"the fusion method {fusion.method} needs parameters", remedy=remedy)
+    if fusion.runs and fusion.runs != len(runs):
+        raise InputError(f"this fusion was tuned for {fusion.runs} runs, got {len(runs)}", remedy="give as many")
+    if hits < 1:
+        raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
+    tag = checked_id(fusion.method if tag is None else tag, "run tag")
+    given = _read(runs)
+    topics = list(dict.fromkeys(topic for run in given for topic in run))
+    prepared = [_prepare(run, topics, number) for number, run in enumerate(given, 1)]
+    parameters = {name: _array(value) for name, value in fusion.parameters.items()}
+    # ranx reads past the end of a list that is too short.
+    if any(len(value) != len(runs) for value in parameters.values() if isinstance(value, list | tuple)):
+        problem = f"the parameters of the fusion method {fusion.method} do not fit {len(runs)} runs"
+        raise InputError(problem, remedy="tune it on these runs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numba's, about casts inside ranx
+        try:
+            made = ranx_fuse(prepared, norm=_norm(fusion), method=fusion.method, params=parameters).to_dict()
+        except (TypeError, ValueError, KeyError, IndexError, AssertionError) as error:
+            problem = f"the parameters do not fit the fusion method {fusion.method} ({error or type(error).__name__})"
+            raise InputError(problem, remedy="tune it on these runs") from None
+    fused: Run = {topic: dict(order_hits(made.get(topic, {}))[:hits]) for topic in topics}
+    if output is not None:
+        write_run(output, fused, tag)
+    return fused
+
+
+def tune_fusion(
+    runs: Sequence[Pathish | Mapping[str, Mapping[str, float]]],
+    qrels: Pathish | Mapping[str, Mapping[str, int]],
+    *,
+    method: str = "wsum",
+    norm: Norm = "min-max",
+    measure: str = "nDCG@10",
+) -> Fusion:
+    """Find a method's parameters on development topics, by ranx's search over a grid or its estimates.
+
+    Parameters
+    ----------
+    runs : sequence of path-like or run
+        Of the development topics, in the order in which the test runs will be fused.
+    qrels : path-like or mapping
+        Of the development topics.
+    method, norm : str
+        See :class:`Fusion`.
+    measure : str
+        What is made largest, named as everywhere.
+
+    Raises
+    ------
+    InputError
+        As :func:`fuse`; a method without parameters; runs and qrels without a topic in common.
+    """
+    from ranx import Qrels, optimize_fusion
+
+    from pyserini_optical.evaluate import parse_measure
+
+    fusion = Fusion(method, norm, len(runs))
+    if method not in (*TUNED, "rrf"):
+        raise InputError(f"the fusion method {method} has no parameters to tune", remedy="leave the tuning out")
+    wanted = parse_measure(measure)
+    judged = read_qrels(qrels) if not isinstance(qrels, Mapping) else qrels
+    given = _read(runs)
+    topics = [topic for topic in judged if any(topic in run for run in given)]
+    if not topics:
+        raise InputError("the runs share no topic with the qrels", remedy="check that the ids are written alike")
+    prepared = [_prepare(run, topics, number) for number, run in enumerate(given, 1)]
+    if wanted.function not in _METRICS:
+        raise InputError(f"ranx does not tune for {measure}", remedy="choose RR, nDCG, AP, Success, R or P")
+    metric = _METRICS[wanted.function] + (f"@{wanted.cutoff}" if wanted.cutoff else "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        relevant = Qrels({topic: dict(judged[topic]) for topic in topics})
+        with redirect_stdout(sys.stderr):  # ranx's own bar
+            tuned = optimize_fusion(relevant, prepared, norm=_norm(fusion), method=method, metric=metric)
+    found = json.loads(json.dumps(tuned, default=_plain))
+    said = f"{measure} on {len(topics)} development topics"
+    say(f"{method}, tuned for {said}" + (f": {found['weights']}" if "weights" in found else ""))
+    return Fusion(method, norm, len(runs), found, said)
+
+
+def _read(runs: Sequence[Pathish | Mapping[str, Mapping[str, float]]]) -> list[Mapping[str, Mapping[str, float]]]:
+    if len(runs) < 2:
+        raise InputError(f"fusion wants two runs or more, got {len(runs)}", remedy="name another run")
+    return [run if isinstance(run, Mapping) else read_run(run) for run in runs]
+
+
+def _prepare(run: Mapping[str, Mapping[str, float]], topics: Sequence[str], number: int) -> ranx.Run:
+    """Give ranx's form of a run, with an empty entry for each topic that it lacks: ranx wants the same in all."""
+    import ranx
+
+    missing = sum(not run.get(topic) for topic in topics)
+    if missing:
+        say(f"run {number} has no hits for {missing} of {len(topics)} topics; the others decide there")
+    return ranx.Run({topic: {hit: float(score) for hit, score in order_hits(run.get(topic, {}))} for topic in topics})
+
+
+def _norm(fusion: Fusion) -> str | None:
+    return None if fusion.norm == "none" else fusion.norm
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return list(value)  # numba's lists
+
+
+def _array(value: Any) -> Any:
+    """Give lists of numbers as arrays, as ranx makes them when it tunes."""
+    if isinstance(value, list) and value and all(isinstance(part, list) for part in value):
+        return [np.asarray(part, dtype=float) for part in value]
+    return tuple(value) if isinstance(value, list) else value
