@@ -2,6 +2,8 @@
 
 They need no Pyserini: its searchers and commands take any object with ``encode``. How texts are encoded (model,
 pooling, length, prefix) is written in the checkpoint, so what Pyserini passes on about that is accepted and not used.
+Of a checkpoint made for late interaction they give fixed-dimensional encodings, so that Pyserini's indexes of single
+vectors retrieve by it.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class OpticalQueryEncoder:
         Returns
         -------
         ndarray of float32, shape (dimension,)
-            Unit vector.
+            Unit vector, or fixed-dimensional encoding.
         """
         vector: NDArray[np.float32] = self.encode_batch([query])[0]
         return vector
@@ -66,7 +68,7 @@ class OpticalQueryEncoder:
         Returns
         -------
         ndarray of float32, shape (len(queries), dimension)
-            Unit vectors.
+            Unit vectors, or fixed-dimensional encodings.
         """
         return self._encoder.encode_queries([q["query"] if isinstance(q, dict) else q for q in queries])
 
@@ -100,7 +102,7 @@ class OpticalDocumentEncoder:
         Returns
         -------
         ndarray of float32, shape (len(texts), dimension)
-            Unit vectors.
+            Unit vectors, or fixed-dimensional encodings.
         """
         return self._encoder.encode_passages(list(texts))
 

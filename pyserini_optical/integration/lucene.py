@@ -1,8 +1,7 @@
 """Lucene's BM25 as Pyserini runs it, naming the analyzer that really ran; and trec_eval.
 
-Anserini has an analyzer of its own for some thirty languages, takes ``WhitespaceAnalyzer`` (no lower case, punctuation
-stays on the words) for Hausa, Somali, Swahili and Yoruba, and for any other code silently the English one with Porter's
-stemmer. So an index made here carries a record, ``bm25.json``, and is searched with the analyzer that made it.
+An index made here carries a record, ``bm25.json``, and is searched with the analyzer that made it
+(:mod:`pyserini_optical.integration.analyzers` has why that needs a record).
 """
 
 from __future__ import annotations
@@ -19,12 +18,14 @@ from typing import Any
 
 from pyserini_optical.data import Pathish, read_corpus, read_lines, write_text
 from pyserini_optical.errors import CheckpointError, InputError
+from pyserini_optical.integration.analyzers import analyzer_for as analyzer_for
+from pyserini_optical.integration.analyzers import analyzer_name, check_analyzer, index_options, set_analyzer
 from pyserini_optical.integration.java import ensure_java
 from pyserini_optical.integration.modules import java_class, pyserini_home
+from pyserini_optical.integration.queries import Query, QueryBuilder
 
 RECORD = "bm25.json"
 FIELDS = ("title", "text")
-_WHITESPACE_LANGUAGES = ("ha", "so", "sw", "yo")
 
 
 @dataclass(frozen=True)
@@ -36,41 +37,29 @@ class Bm25Index:
     language : str
         Code that was asked for.
     analyzer : str
-        Name of the Lucene analyzer that really ran.
+        Name of the Lucene analyzer that really ran, and in parentheses the one asked for instead of the language's.
     fields : tuple of str
         What was indexed of each passage.
     passages : int
         How many passages are in it.
+    asked : str
+        The analyzer asked for; empty for the language's own.
     """
 
     language: str
     analyzer: str
     fields: tuple[str, ...]
     passages: int
-
-
-def analyzer_for(language: str) -> str:
-    """Name the analyzer that Anserini takes for a two-letter language code; starts the JVM.
-
-    Parameters
-    ----------
-    language : str
-        ISO 639-1 code such as ``sw``, in lower case.
-
-    Returns
-    -------
-    str
-        Simple name of the Java class, such as ``SpanishAnalyzer``; ``DefaultEnglishAnalyzer`` (Porter's stemmer) where
-        Anserini does not know the code.
-    """
-    known = java_class("io.anserini.analysis.AnalyzerMap").analyzerMap.get(language)
-    if known:
-        return str(known).rpartition(".")[2]
-    return "WhitespaceAnalyzer" if language in _WHITESPACE_LANGUAGES else "DefaultEnglishAnalyzer"
+    asked: str = ""
 
 
 def bm25_index(
-    corpus: Pathish, index_dir: Pathish, language: str = "en", *, fields: Sequence[str] = ("text",)
+    corpus: Pathish,
+    index_dir: Pathish,
+    language: str = "en",
+    *,
+    fields: Sequence[str] = ("text",),
+    analyzer: str = "",
 ) -> Bm25Index:
     """Index a corpus for BM25 with Anserini's ``IndexCollection``, as ``pyserini.index.lucene`` does.
 
@@ -84,6 +73,8 @@ def bm25_index(
         Two-letter code of the passages' language.
     fields : sequence of str
         What of a passage is indexed, joined by line ends: ``text`` or ``title`` or both.
+    analyzer : str
+        Instead of the one that Anserini takes for the language: ``standard`` or ``huggingface:TOKENIZER``.
 
     Returns
     -------
@@ -93,11 +84,12 @@ def bm25_index(
     Raises
     ------
     InputError
-        The corpus cannot be read, a field is not known, or the directory is there already.
+        The corpus cannot be read, a field or the analyzer is not known, or the directory is there already.
     CheckpointError
         Anserini did not index every passage.
     """
     fields = tuple(fields)
+    check_analyzer(analyzer)
     if not fields or set(fields) - set(FIELDS):
         raise InputError(f"fields {', '.join(fields) or '(none)'} cannot be indexed", remedy="take text, title or both")
     target = Path(index_dir)
@@ -108,13 +100,15 @@ def bm25_index(
         count = _write_documents(corpus, documents, fields)
         # fmt: off
         java_class("io.anserini.index.IndexCollection").main([
-            "-collection", "JsonCollection", "-input", str(documents), "-index", str(index), "-language", language,
+            "-collection", "JsonCollection", "-input", str(documents), "-index", str(index),
+            *index_options(language, analyzer),
             "-generator", "DefaultLuceneDocumentGenerator", "-threads", str(len(os.listdir(documents))),
             "-memoryBuffer", "256", "-quiet",
         ])
         # fmt: on
-        searcher = _open(index, language)
-        found = Bm25Index(language, _analyzer(searcher), fields, int(searcher.get_total_num_docs()))
+        searcher = _open(index, language, analyzer)
+        name = analyzer_name(searcher, analyzer)
+        found = Bm25Index(language, name, fields, int(searcher.get_total_num_docs()), analyzer)
         searcher.close()
         if found.passages != count:
             raise CheckpointError(f"{target}: Anserini indexed {found.passages} of {count} passages; index them again")
@@ -135,26 +129,35 @@ def bm25_record(index_dir: Pathish) -> Bm25Index:
     path = Path(index_dir) / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return Bm25Index(record["language"], record["analyzer"], tuple(record["fields"]), record["passages"])
+        return Bm25Index(**{**record, "fields": tuple(record["fields"])})
     except (OSError, ValueError, KeyError, TypeError):
         raise CheckpointError(f"{path}: missing or damaged; make the index again with `bm25_index`") from None
 
 
 def bm25_search(
-    index_dir: Pathish, topics: Mapping[str, str], language: str | None = None, k: int = 1000
+    index_dir: Pathish,
+    topics: Mapping[str, Query],
+    language: str | None = None,
+    k: int = 1000,
+    *,
+    k1: float = 0.9,
+    b: float = 0.4,
 ) -> dict[str, dict[str, float]]:
-    """Search an index of :func:`bm25_index` by BM25 (k1 = 0.9, b = 0.4, Pyserini's defaults).
+    """Search an index of :func:`bm25_index` by BM25.
 
     Parameters
     ----------
     index_dir : path-like
         The index.
-    topics : mapping of str to str
-        Query by topic id.
+    topics : mapping of str to str, or to mapping of str to float
+        Query by topic id: a text, or words with weights as
+        :class:`~pyserini_optical.integration.queries.QueryBuilder` has them.
     language : str, optional
         The language that the index was made for; it is checked. Queries are always analysed as the passages were.
     k : int
         Hits for each topic, at most.
+    k1, b : float
+        How fast a term's frequency saturates, and how much a passage's length counts; Pyserini's defaults.
 
     Returns
     -------
@@ -172,15 +175,18 @@ def bm25_search(
             f"{os.fspath(index_dir)}: made for language {record.language!r} ({record.analyzer}), not {language!r}; "
             f"search it as {record.language!r} or index the passages again"
         )
-    searcher = _open(Path(index_dir), record.language)
-    if _analyzer(searcher) != record.analyzer:
+    searcher = _open(Path(index_dir), record.language, record.asked)
+    name = analyzer_name(searcher, record.asked)
+    if name != record.analyzer:
         raise CheckpointError(
-            f"{os.fspath(index_dir)}: indexed with {record.analyzer}, but this Pyserini has {_analyzer(searcher)} for "
+            f"{os.fspath(index_dir)}: indexed with {record.analyzer}, but this Pyserini has {name} for "
             f"{record.language!r}; index the passages again"
         )
+    searcher.set_bm25(k1, b)
+    build = QueryBuilder(searcher.get_analyzer())
     try:
         return {
-            topic: {str(hit.docid): float(hit.score) for hit in searcher.search(query, k)}
+            topic: {str(hit.docid): float(hit.score) for hit in searcher.search(build(query), k)}
             for topic, query in topics.items()
         }
     finally:
@@ -277,13 +283,8 @@ def _write_documents(corpus: Pathish, folder: Path, fields: tuple[str, ...]) -> 
     return count
 
 
-def _open(index: Path, language: str) -> Any:
+def _open(index: Path, language: str, analyzer: str) -> Any:
     """Open an index with Anserini's searcher itself: Pyserini's wrapper would import torch first."""
     searcher = java_class("io.anserini.search.SimpleSearcher")(str(index))
-    # A code that it does not know leaves the analyzer as it is, here the English one.
-    searcher.set_language(language)
+    set_analyzer(searcher, language, analyzer)
     return searcher
-
-
-def _analyzer(searcher: Any) -> str:
-    return str(searcher.get_analyzer().getClass().getName()).rpartition(".")[2]

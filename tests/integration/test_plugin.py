@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from pyserini_optical.integration import register
 from pyserini_optical.integration.encoders import is_optical
 from pyserini_optical.integration.plugin import OpticalName
+from pyserini_optical.models.fixed_dimensional import FixedDimensional
+from pyserini_optical.models.provenance import Provenance
 
 
 @pytest.fixture
@@ -61,3 +65,15 @@ def test_the_dimension_is_that_of_an_encoder_of_ours_unless_said() -> None:
     assert parser.parse_args(ours).dimension == 384
     assert parser.parse_args([*ours, "--dimension", "128"]).dimension == 128
     assert parser.parse_args(["--encoder", "bert-base"]).dimension == 768
+
+
+def test_the_dimension_of_late_interaction_is_that_of_its_encodings(tiny: Path, tmp_path: Path) -> None:
+    register()
+    shutil.copytree(tiny, tmp_path / "late")
+    settings = tmp_path / "late" / "config_sentence_transformers.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_type": "MultiVectorEncoder"}))
+    Provenance(fixed_dimensional=FixedDimensional(2, 3, 4)).save(tmp_path / "late")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--encoder")
+    parser.add_argument("--dimension", type=int, default=768)
+    assert parser.parse_args(["--encoder", str(tmp_path / "late")]).dimension == 2 * 8 * 4
