@@ -1,7 +1,8 @@
 """Effectiveness measures, named as ir_measures names them, computed by ranx, equal to trec_eval's.
 
 ranx gets nothing to decide: the hits come in trec_eval's order, with ranks for scores and small numbers for document
-ids (left alone, it orders ties in its own way and hashes the ids into floats).
+ids (left alone, it orders ties in its own way and hashes the ids into floats). Two measures that trec_eval lacks are
+ours: the answer among the first tokens (``R@2kt``), and the rank distance between parallel passages.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +19,18 @@ from numpy.typing import NDArray
 from pyserini_optical.data import order_hits
 from pyserini_optical.errors import InputError
 
+if TYPE_CHECKING:
+    from pyserini_optical.evaluate.answers import Answers
+
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Mapping[str, float]]
 
 DEFAULT_MEASURES = ("RR@10", "nDCG@10", "Success@1", "Success@10", "R@100")
 
-# What people write → the name of ir_measures, its function in ranx, whether a cutoff must be given.
+_ANSWER_RECALL = "answer_recall"
+_RANK_DISTANCE = "rank_distance"
+
+# What people write → the name of ir_measures, its function in ranx (or ours), whether a cutoff must be given.
 _KINDS = {
     "rr": ("RR", "reciprocal_rank", False),
     "mrr": ("RR", "reciprocal_rank", False),
@@ -34,6 +42,7 @@ _KINDS = {
     "recall": ("R", "recall", True),
     "p": ("P", "precision", True),
     "precision": ("P", "precision", True),
+    "rankdistance": ("RankDistance", _RANK_DISTANCE, True),
 }
 
 
@@ -45,27 +54,46 @@ class Measure:
     function: str
     cutoff: int
 
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return -1 if self.function == _RANK_DISTANCE else 1
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether it looks for answers in the texts of the passages."""
+        return self.function == _ANSWER_RECALL
+
 
 @dataclass(frozen=True)
 class Scores:
-    """What one run reaches on each topic.
+    """What one run, or one system in several runs, reaches on each topic.
 
     Attributes
     ----------
     topics : tuple of str, length n
         The topics of the qrels, sorted.
     values : mapping of str to array, shape (n,)
-        For each measure (by its ir_measures name) the value on each topic.
+        For each measure (by its ir_measures name) the value on each topic; of several runs their mean.
     missing : tuple of str
-        Topics of the qrels for which the run has no hit: their values are zero.
+        Topics of the qrels for which the run has no hit: the values are zero, and the largest rank distance.
     ignored : tuple of str
         Topics of the run that are not in the qrels: they count nowhere.
+    ranks : tuple of tuples of int, length (runs, n)
+        At which rank each run has its first relevant document; 0 where it has none.
+    first : tuple of str, length n
+        The document that the (first) run ranks first; empty where it has no hit.
+    seeds : mapping of str to tuple of float
+        For each measure the mean of each run, if there are several.
     """
 
     topics: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]]
-    missing: tuple[str, ...]
-    ignored: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    ranks: tuple[tuple[int, ...], ...] = ()
+    first: tuple[str, ...] = ()
+    seeds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def mean(self, measure: str) -> float:
         """Mean over all topics of the qrels, as ``trec_eval -c`` gives it.
@@ -85,19 +113,23 @@ def parse_measure(text: str) -> Measure:
     Parameters
     ----------
     text : str
-        RR, nDCG or AP, with or without ``@k``, or Success, R or P with ``@k``; capitals do not matter.
+        RR, nDCG or AP, with or without ``@k``, or Success, R, P or RankDistance with ``@k``, or ``R@2kt`` for a recall
+        within 2,000 tokens; capitals do not matter.
 
     Raises
     ------
     InputError
         There is no such measure, or its cutoff is missing.
     """
-    match = re.fullmatch(r"([A-Za-z]+)(?:@0*([1-9][0-9]*))?", text.strip(), re.ASCII)
+    match = re.fullmatch(r"([A-Za-z]+)(?:@0*([1-9][0-9]{0,8})(kt)?)?", text.strip(), re.ASCII | re.IGNORECASE)
     kind = _KINDS.get(match[1].lower()) if match else None
-    if match is None or kind is None:
+    if match is None or kind is None or (match[3] and kind[0] != "R"):
         known = ", ".join(dict.fromkeys(name + "@k" * needs for name, _, needs in _KINDS.values()))
-        raise InputError(f"unknown measure {text!r}", remedy=f"choose from {known}; each takes a cutoff, as in RR@10")
+        remedy = f"choose from {known}, R@2kt; each takes a cutoff, as in RR@10"
+        raise InputError(f"unknown measure {text!r}", remedy=remedy)
     name, function, needs_cutoff = kind
+    if match[3]:
+        return Measure(f"{name}@{match[2]}kt", _ANSWER_RECALL, 1_000 * int(match[2]))
     if match[2] is None:
         if needs_cutoff:
             raise InputError(f"measure {text!r} needs a cutoff", remedy=f"write it as {name}@10")
@@ -105,7 +137,9 @@ def parse_measure(text: str) -> Measure:
     return Measure(f"{name}@{match[2]}", function, int(match[2]))
 
 
-def evaluate(qrels: Qrels, run: Run, measures: Sequence[str] = DEFAULT_MEASURES) -> Scores:
+def evaluate(
+    qrels: Qrels, run: Run, measures: Sequence[str] = DEFAULT_MEASURES, *, answers: Answers | None = None
+) -> Scores:
     r"""Compute measures of one run on every topic of the qrels.
 
     Hits are ordered as trec_eval orders them: score at float32 descending, then document id descending; the ranks in a
@@ -113,7 +147,12 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[str] = DEFAULT_MEASURES)
 
     .. math:: \mathrm{DCG}@k = \sum_{i=1}^{k} \frac{\max(0, \mathrm{rel}_i)}{\log_2(i + 1)},
 
-    divided by its largest possible value. A topic without a relevant document scores zero.
+    divided by its largest possible value. A topic without a relevant document scores zero. ``RankDistance@k`` is for
+    collections in which the relevant documents of a topic say the same in several languages (LAReQA),
+
+    .. math:: \max_d r_d - \min_d r_d, \qquad r_d = k + 1 \text{ below rank } k,
+
+    over the relevant documents d of a topic, and k where none is found: 0 for a ranking without language bias.
 
     Parameters
     ----------
@@ -123,6 +162,8 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[str] = DEFAULT_MEASURES)
         Topic → document → score.
     measures : sequence of str
         As :func:`parse_measure` reads them.
+    answers : Answers, optional
+        For measures within a number of tokens, such as ``R@2kt``.
 
     Returns
     -------
@@ -132,7 +173,7 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[str] = DEFAULT_MEASURES)
     Raises
     ------
     InputError
-        A measure is unknown or the qrels are empty.
+        A measure is unknown or lacks its answers, or the qrels are empty.
 
     References
     ----------
@@ -147,30 +188,82 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[str] = DEFAULT_MEASURES)
     from ranx import metrics
 
     topics = tuple(sorted(qrels))
+    orders = [[doc for doc, _ in order_hits(run.get(topic, {}))] for topic in topics]
     wanted, found = List(), List()
-    for topic in topics:
-        judged, ranked = _arrays(qrels[topic], run.get(topic, {}))
+    for topic, order in zip(topics, orders, strict=True):
+        judged, ranked = _arrays(qrels[topic], order)
         wanted.append(judged)
         found.append(ranked)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NumbaTypeSafetyWarning)  # a cast inside ranx, when it is first compiled
-        values = {one.name: getattr(metrics, one.function)(wanted, found, one.cutoff) for one in parsed}
+    values: dict[str, NDArray[np.float64]] = {}
+    for one in parsed:
+        if one.function == _RANK_DISTANCE:
+            pairs = zip(topics, orders, strict=True)
+            values[one.name] = np.array([_rank_distance(qrels[topic], order, one.cutoff) for topic, order in pairs])
+        elif one.reads_answers:
+            if answers is None:
+                raise InputError(f"{one.name} needs answers and passages", remedy="give both, or leave the measure out")
+            pairs = zip(topics, orders, strict=True)
+            values[one.name] = np.array([answers.recall(topic, order, one.cutoff) for topic, order in pairs])
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NumbaTypeSafetyWarning)  # a cast inside ranx, when first compiled
+                values[one.name] = getattr(metrics, one.function)(wanted, found, one.cutoff)
     return Scores(
         topics=topics,
         values=values,
         missing=tuple(topic for topic in topics if not run.get(topic)),
         ignored=tuple(sorted(topic for topic in run if topic not in qrels)),
+        ranks=(tuple(_first_relevant(qrels[topic], order) for topic, order in zip(topics, orders, strict=True)),),
+        first=tuple(order[0] if order else "" for order in orders),
     )
 
 
-def _arrays(judged: Mapping[str, int], hits: Mapping[str, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def average(parts: Sequence[Scores]) -> Scores:
+    """Take several runs of one system, such as those of several seeds, as one: the mean over the runs on each topic.
+
+    Parameters
+    ----------
+    parts : sequence of Scores
+        At least one, all of the same topics and measures.
+
+    Returns
+    -------
+    Scores
+        A topic counts as missing if any run lacks it.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    measures = list(parts[0].values)
+    return Scores(
+        topics=parts[0].topics,
+        values={measure: np.mean([part.values[measure] for part in parts], axis=0) for measure in measures},
+        missing=tuple(sorted({topic for part in parts for topic in part.missing})),
+        ignored=tuple(sorted({topic for part in parts for topic in part.ignored})),
+        ranks=tuple(ranks for part in parts for ranks in part.ranks),
+        first=parts[0].first,
+        seeds={measure: tuple(part.mean(measure) for part in parts) for measure in measures},
+    )
+
+
+def _arrays(judged: Mapping[str, int], order: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give one topic in ranx's form: rows (document number, relevance) and (document number, score), best first."""
     relevant = sorted(((doc, rel) for doc, rel in judged.items() if rel > 0), key=lambda item: -item[1])
     number = {doc: float(index) for index, (doc, _) in enumerate(relevant)}
-    order = [doc for doc, _ in order_hits(hits)]
     # A document that is not relevant needs a number above all relevant ones, no matter which.
     ranked = [(number.get(doc, float(len(relevant) + rank)), -float(rank)) for rank, doc in enumerate(order)]
     return (
         np.array([(number[doc], rel) for doc, rel in relevant], dtype=np.float64).reshape(-1, 2),
         np.array(ranked, dtype=np.float64).reshape(-1, 2),
     )
+
+
+def _first_relevant(judged: Mapping[str, int], order: Sequence[str]) -> int:
+    return next((rank for rank, doc in enumerate(order, 1) if judged.get(doc, 0) > 0), 0)
+
+
+def _rank_distance(judged: Mapping[str, int], order: Sequence[str], depth: int) -> float:
+    relevant = {doc for doc, relevance in judged.items() if relevance > 0}
+    ranks = [rank for rank, doc in enumerate(order[:depth], 1) if doc in relevant]
+    if not ranks:
+        return float(depth)
+    return float((ranks[-1] if len(ranks) == len(relevant) else depth + 1) - ranks[0])

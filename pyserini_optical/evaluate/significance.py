@@ -10,7 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pyserini_optical.evaluate.measures import parse_measure
+
 Test = Literal["fisher", "student", "tukey"]
+Correction = Literal["holm", "benjamini-hochberg"]
 Array = NDArray[np.float64]
 
 RESAMPLES = 9_999
@@ -39,6 +42,9 @@ class Contrast:
         ``p`` with the whole family of comparisons of this measure accounted for.
     significant : bool
         Whether ``adjusted`` is at most alpha.
+    effect : float or None
+        Cohen's d for pairs: the mean difference over the standard deviation of the differences; None where they do not
+        vary.
     wins, ties, losses : int
         Topics on which ``run`` is better than, equal to, worse than ``other``.
     """
@@ -52,6 +58,7 @@ class Contrast:
     p: float
     adjusted: float
     significant: bool
+    effect: float | None
     wins: int
     ties: int
     losses: int
@@ -65,6 +72,7 @@ class Contrast:
             difference=-self.difference,
             low=-self.high,
             high=-self.low,
+            effect=None if self.effect is None else -self.effect,
             wins=self.losses,
             losses=self.wins,
         )
@@ -75,14 +83,15 @@ def contrast_runs(
     pairs: Sequence[tuple[str, str]],
     *,
     test: Test = "fisher",
+    correction: Correction = "holm",
     alpha: float = 0.05,
     seed: int = 42,
 ) -> list[Contrast]:
     """Compare pairs of runs on every measure; the pairs of one measure are one family.
 
-    Fisher's and Student's tests are corrected by Holm's method. Tukey's HSD looks at all runs at once and needs no
-    further correction; it does not use that the runs share their topics. With fewer than two topics nothing is
-    significant.
+    Fisher's and Student's tests are corrected by Holm's or Benjamini and Hochberg's method. Tukey's HSD looks at all
+    runs at once and needs no further correction; it does not use that the runs share their topics. With fewer than two
+    topics nothing is significant.
 
     Parameters
     ----------
@@ -92,6 +101,9 @@ def contrast_runs(
         Which runs to compare, by name.
     test : {"fisher", "student", "tukey"}
         Fisher's randomisation test, the paired t-test, or Tukey's honestly significant difference; all two-sided.
+    correction : {"holm", "benjamini-hochberg"}
+        Holm's keeps the probability of any false claim in a family at alpha, Benjamini and Hochberg's the expected
+        share of false claims among those made.
     alpha : float
         Largest adjusted p-value that is called significant.
     seed : int
@@ -118,7 +130,9 @@ def contrast_runs(
     else:
         ranx_test = _student if test == "student" else _tukey
         p = np.array([ranx_test({run: values[run][measure] for run in values}, pairs) for measure in measures])
-    adjusted = p if test == "tukey" else np.array([holm(family) for family in p])
+    correct = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}[correction]
+    adjusted = p if test == "tukey" else np.array([correct(family) for family in p])
+    better = [parse_measure(measure).sign for measure, _, _ in keys]
     return [
         Contrast(
             measure=measure,
@@ -130,12 +144,13 @@ def contrast_runs(
             p=float(raw),
             adjusted=float(corrected),
             significant=bool(corrected <= alpha),
-            wins=int((difference > _TIE).sum()),
+            effect=effect_size(difference),
+            wins=int((sign * difference > _TIE).sum()),
             ties=int((np.abs(difference) <= _TIE).sum()),
-            losses=int((difference < -_TIE).sum()),
+            losses=int((sign * difference < -_TIE).sum()),
         )
-        for (measure, run, other), difference, low, high, raw, corrected in zip(
-            keys, differences.T, lows, highs, p.flat, adjusted.flat, strict=True
+        for (measure, run, other), difference, sign, low, high, raw, corrected in zip(
+            keys, differences.T, better, lows, highs, p.flat, adjusted.flat, strict=True
         )
     ]
 
@@ -176,15 +191,15 @@ def randomisation_test(differences: Array, *, seed: int, resamples: int = RESAMP
     return np.asarray((as_large + 1) / (resamples + 1))
 
 
-def bootstrap_interval(differences: Array, *, seed: int, resamples: int = RESAMPLES) -> tuple[Array, Array]:
+def bootstrap_interval(values: Array, *, seed: int, resamples: int = RESAMPLES) -> tuple[Array, Array]:
     """Percentile bootstrap interval (95%) of the mean over topics.
 
     Parameters
     ----------
-    differences : array, shape (n, c)
-        For n topics and c comparisons, the value of one run minus that of the other.
+    values : array, shape (n, c)
+        For n topics, c sets of values: those of a run, or one run's minus another's.
     seed : int
-        Of the samples of topics, which all comparisons share.
+        Of the samples of topics, which all sets share.
     resamples : int
         The number of samples.
 
@@ -198,12 +213,12 @@ def bootstrap_interval(differences: Array, *, seed: int, resamples: int = RESAMP
     Efron and Tibshirani, An introduction to the bootstrap, 1993, section 13.3.
     """
     rng = np.random.default_rng(seed)
-    n = len(differences)
+    n = len(values)
     means = []
     for rows in _chunks(resamples):
         # How often each topic is drawn.
         weights = rng.multinomial(n, np.full(n, 1 / n), size=rows)
-        means.append(weights @ differences / n)
+        means.append(weights @ values / n)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(np.concatenate(means), (tail, 1 - tail), axis=0)
     return low, high
@@ -232,6 +247,53 @@ def holm(p: Array) -> Array:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return adjusted
+
+
+def benjamini_hochberg(p: Array) -> Array:
+    r"""Benjamini and Hochberg's step-up correction of one family of p-values, for the false discovery rate.
+
+    .. math:: \tilde p_{(i)} = \min_{j \ge i} \min(1, m\, p_{(j)} / j)
+
+    Parameters
+    ----------
+    p : array, shape (m,)
+        The p-values, in any order.
+
+    Returns
+    -------
+    array, shape (m,)
+        The adjusted p-values, in the same order.
+
+    References
+    ----------
+    Benjamini and Hochberg, Controlling the false discovery rate, Journal of the Royal Statistical Society B 1995.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.minimum.accumulate(steps[::-1])[::-1])
+    return adjusted
+
+
+def effect_size(differences: Array) -> float | None:
+    r"""Cohen's d for pairs, :math:`\bar d / s_d`: how large the mean difference is against its spread over the topics.
+
+    Parameters
+    ----------
+    differences : array, shape (n,)
+        The value of one run minus that of the other on each topic.
+
+    Returns
+    -------
+    float or None
+        None where the differences do not vary (up to rounding) or there are fewer than two.
+
+    References
+    ----------
+    Cohen, Statistical power analysis for the behavioral sciences, 1988, section 2.3.5.
+    """
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    return float(differences.mean() / spread) if spread > _TIE else None
 
 
 def _chunks(total: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""A comparison as a table: on the terminal, in Markdown, LaTeX and JSON.
+"""A comparison as a table: on the terminal, in Markdown and LaTeX.
 
 As in ranx's reports, each run has a letter, and the letters raised behind a value name the runs than which it is
 significantly better.
@@ -6,20 +6,19 @@ significantly better.
 
 from __future__ import annotations
 
-import json
 import re
+import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyserini_optical.data import Pathish, write_text
+from pyserini_optical.evaluate.measures import parse_measure
 from pyserini_optical.evaluate.significance import CONFIDENCE, RESAMPLES
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from pyserini_optical.evaluate.comparison import Comparison
+    from pyserini_optical.evaluate.context import Context
     from pyserini_optical.evaluate.significance import Contrast
 
 TEST_NAMES = {
@@ -55,12 +54,12 @@ def to_terminal(comparison: Comparison) -> Group:
             made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
         return made
 
-    letters = _letters(comparison)
+    letters = letters_of(comparison)
     rows = [
         [letters[run], _label(comparison, run)]
         + [
             Text.assemble((value, "bold" if best else ""), (marks.translate(_RAISED), "green"))
-            for value, marks, best in _cells(comparison, run)
+            for value, marks, best in cells_of(comparison, run)
         ]
         for run in comparison.scores
     ]
@@ -72,9 +71,11 @@ def to_terminal(comparison: Comparison) -> Group:
             title += f" from {comparison.baseline}"
         # What every row would repeat, and the p before its correction, are left to the reports.
         hidden = (
-            {"measure"} | ({"against"} if comparison.baseline else set()) | ({"p"} if comparison.corrected else set())
+            {"measure"}
+            | ({"against"} if comparison.baseline else set())
+            | ({"p"} if comparison.inference.corrected else set())
         )
-        cells = [_contrast_cells(comparison, contrast) for contrast in shown]
+        cells = [contrast_cells(comparison, contrast) for contrast in shown]
         body = [[cell for name, cell in row.items() if name not in hidden] for row in cells]
         header = [name for name in cells[0] if name not in hidden]
         parts.append(table(title, header, body, left=header.index("difference")))
@@ -92,12 +93,12 @@ def to_markdown(comparison: Comparison, *, title: str = "Comparison", lead: str 
     title, lead : str
         The heading, and a paragraph under it.
     """
-    letters = _letters(comparison)
+    letters = letters_of(comparison)
     rows = [
         [letters[run], _markdown(_label(comparison, run))]
         + [
             (f"**{value}**" if best else value) + marks.translate(_RAISED)
-            for value, marks, best in _cells(comparison, run)
+            for value, marks, best in cells_of(comparison, run)
         ]
         for run in comparison.scores
     ]
@@ -105,15 +106,28 @@ def to_markdown(comparison: Comparison, *, title: str = "Comparison", lead: str 
     lines += [*_markdown_table(["", "run", *comparison.measures], rows, left=2), ""]
     lines += [f"- {_markdown(note)}" for note in notes(comparison)]
     if comparison.contrasts:
-        cells = [_contrast_cells(comparison, contrast) for contrast in comparison.contrasts]
+        cells = [contrast_cells(comparison, contrast) for contrast in comparison.contrasts]
         body = [[_markdown(cell) for cell in row.values()] for row in cells]
         lines += ["", "## Differences", "", *_markdown_table(list(cells[0]), body, left=3)]
     return "\n".join(lines) + "\n"
 
 
+def details_to_markdown(context: Context) -> str:
+    """Write how the runs were made, and with which versions, as Markdown; empty if neither is known."""
+    lines = []
+    if context.details:
+        header = list(dict.fromkeys(name for row in context.details for name in row))
+        body = [[_markdown(row.get(name, "")) for name in header] for row in context.details]
+        lines += ["", "## What ran", "", *_markdown_table(header, body, left=len(header))]
+    if context.manifest is not None:
+        used = ", ".join(f"{package} {version}" for package, version in context.manifest.versions.items())
+        lines += ["", f"Versions: {used}."]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def to_latex(comparison: Comparison) -> str:
     """Write the measures of every run as a LaTeX table (package booktabs), what was tested in its caption."""
-    letters = _letters(comparison)
+    letters = letters_of(comparison)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
@@ -126,7 +140,7 @@ def to_latex(comparison: Comparison) -> str:
     ]
     for run in comparison.scores:
         cells = [letters[run], _latex(_label(comparison, run))]
-        for value, marks, best in _cells(comparison, run):
+        for value, marks, best in cells_of(comparison, run):
             shown = rf"\textbf{{{value}}}" if best else value
             cells.append(shown + (rf"$^{{\mathrm{{{marks}}}}}$" if marks else ""))
         lines.append(" & ".join(cells) + r" \\")
@@ -134,72 +148,39 @@ def to_latex(comparison: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_json(comparison: Comparison) -> str:
-    """Write everything as JSON: means, values by topic (in the order of ``topics``), every comparison."""
-    content = {
-        "topics": comparison.topics,
-        "measures": comparison.measures,
-        "baseline": comparison.baseline,
-        "test": comparison.test,
-        "alpha": comparison.alpha,
-        "correction": "holm" if comparison.corrected else "none",
-        "comparisons_per_measure": len(comparison.contrasts) // len(comparison.measures),
-        "confidence": CONFIDENCE,
-        "resamples": RESAMPLES,
-        "seed": comparison.seed,
-        "unanswerable_topics": comparison.unanswerable,
-        "runs": [
-            {
-                "name": run,
-                "mean": {measure: comparison.mean(measure, run) for measure in comparison.measures},
-                "missing_topics": scores.missing,
-                "ignored_topics": scores.ignored,
-                "by_topic": {measure: scores.values[measure].tolist() for measure in comparison.measures},
-            }
-            for run, scores in comparison.scores.items()
-        ],
-        "contrasts": [asdict(contrast) for contrast in comparison.contrasts],
-    }
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-
-def write_report(comparison: Comparison, directory: Pathish) -> list[Path]:
-    """Write ``report.md``, ``report.tex`` and ``report.json`` to a directory, each whole or not at all.
-
-    Raises
-    ------
-    InputError
-        The directory cannot be written to.
-    """
-    # All are made before the first is written.
-    texts = {"md": to_markdown(comparison), "tex": to_latex(comparison), "json": to_json(comparison)}
-    paths = []
-    for suffix, text in texts.items():
-        path = Path(directory) / f"report.{suffix}"
-        with write_text(path) as stream:
-            stream.write(text)
-        paths.append(path)
-    return paths
-
-
 def notes(comparison: Comparison) -> list[str]:
     """Say in plain sentences how many topics there are, what was tested, and which topics are missing."""
     total = len(comparison.topics)
     baseline = "" if comparison.baseline is None else f" The baseline is {comparison.baseline}."
     lines = [f"Means over {_count(total, 'topic')}.{baseline}"]
+    inference = comparison.inference
     if comparison.contrasts:
         pairs = len(comparison.contrasts) // len(comparison.measures)
-        holm = f"two-sided, Holm's correction over the {_count(pairs, 'comparison')} of each measure"
+        corrected = (
+            f"two-sided, {inference.corrected}'s correction over the {_count(pairs, 'comparison')} of each measure"
+        )
         how = {
-            "fisher": f"{holm}, {RESAMPLES:,} random assignments, seed {comparison.seed}",
-            "student": holm,
+            "fisher": f"{corrected}, {RESAMPLES:,} random assignments, seed {inference.seed}",
+            "student": corrected,
             "tukey": f"over all {len(comparison.scores)} runs, so without further correction",
-        }[comparison.test]
+        }[inference.test]
         lines.append(
             "A raised letter names a run than which this one is significantly better: "
-            f"{TEST_NAMES[comparison.test]}, p ≤ {comparison.alpha:g} ({how})."
+            f"{TEST_NAMES[inference.test]}, p ≤ {inference.alpha:g} ({how})."
         )
+    if comparison.languages:
+        parts = ", ".join(
+            f"{language} ({_count(len(part.topics), 'topic')})" for language, part in comparison.languages.items()
+        )
+        lines.append(f"Pooled over {parts}; a topic that several of them have counts once, with its mean.")
+    lower = [measure for measure in comparison.measures if parse_measure(measure).sign < 0]
+    if lower:
+        lines.append(f"Less is better: {', '.join(lower)}.")
     for run, scores in comparison.scores.items():
+        if scores.seeds:
+            spread = ", ".join(f"{measure} ± {statistics.stdev(means):.4f}" for measure, means in scores.seeds.items())
+            number = len(scores.ranks)
+            lines.append(f"{run} is the mean of {number} runs; standard deviation between them: {spread}.")
         if scores.missing:
             missing = f"{len(scores.missing)} of {_count(total, 'topic')}"
             lines.append(f"{run} has no hits for {missing}, counted as zero: {_listed(scores.missing)}.")
@@ -221,7 +202,7 @@ def _listed(topics: Sequence[str]) -> str:
     return ", ".join(topics[:_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def _letters(comparison: Comparison) -> dict[str, str]:
+def letters_of(comparison: Comparison) -> dict[str, str]:
     """Give the runs their letters: a, b, … z, aa, ab, …"""
     letters = {}
     for index, run in enumerate(comparison.scores):
@@ -237,13 +218,14 @@ def _label(comparison: Comparison, run: str) -> str:
     return f"{run} (baseline)" if run == comparison.baseline else run
 
 
-def _cells(comparison: Comparison, run: str) -> Iterator[tuple[str, str, bool]]:
+def cells_of(comparison: Comparison, run: str) -> Iterator[tuple[str, str, bool]]:
     """Yield for each measure the value, the letters of the runs beaten, and whether it is the best."""
-    letters = _letters(comparison)
+    letters = letters_of(comparison)
     between = "," if len(letters) > len(_LETTERS) else ""
     for measure in comparison.measures:
         value = f"{comparison.mean(measure, run):.4f}"
-        best = max(f"{comparison.mean(measure, other):.4f}" for other in comparison.scores)
+        means = [comparison.mean(measure, other) for other in comparison.scores]
+        best = f"{max(means) if parse_measure(measure).sign > 0 else min(means):.4f}"
         yield (
             value,
             between.join(letters[other] for other in comparison.beaten(measure, run)),
@@ -251,8 +233,9 @@ def _cells(comparison: Comparison, run: str) -> Iterator[tuple[str, str, bool]]:
         )
 
 
-def _contrast_cells(comparison: Comparison, contrast: Contrast) -> dict[str, str]:
+def contrast_cells(comparison: Comparison, contrast: Contrast) -> dict[str, str]:
     """Give one comparison as text, by column."""
+    corrected = comparison.inference.corrected
     cells = {
         "measure": contrast.measure,
         "run": contrast.run,
@@ -260,11 +243,12 @@ def _contrast_cells(comparison: Comparison, contrast: Contrast) -> dict[str, str
         "difference": f"{contrast.difference:+.4f}",
         f"{CONFIDENCE:.0%} interval": f"{contrast.low:+.4f} to {contrast.high:+.4f}",
         "p": _p(contrast.p),
-        "p (Holm)": _p(contrast.adjusted),
+        f"p ({corrected})": _p(contrast.adjusted),
+        "effect": "" if contrast.effect is None else f"{contrast.effect:+.2f}",
         "win/tie/loss": f"{contrast.wins}/{contrast.ties}/{contrast.losses}",
     }
-    if not comparison.corrected:
-        del cells["p (Holm)"]
+    if corrected is None:
+        del cells[f"p ({corrected})"]
     return cells
 
 
@@ -286,6 +270,8 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "≤": r"$\leq$",
+    "±": r"$\pm$",
+    "–": "--",
     **{character: "\\" + character for character in "&%$#_{}"},
 }
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import lzma
+import statistics
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from rich.console import Console
 
 from pyserini_optical import InputError, compare
 from pyserini_optical.cli import compare as command
-from pyserini_optical.evaluate import Comparison, to_json, to_latex, to_markdown, to_terminal
+from pyserini_optical.evaluate import Comparison, to_csv, to_json, to_latex, to_markdown, to_terminal
 from pyserini_optical.evaluate.comparison import run_name
 
 TOPICS = [f"{number:02d}" for number in range(40)]
@@ -141,6 +144,86 @@ def test_json_holds_every_number() -> None:
     assert content["contrasts"][0]["wins"] == 40
 
 
+def test_means_have_intervals_that_hold_them() -> None:
+    comparison = compare(QRELS, RUNS)
+    for run, intervals in comparison.intervals.items():
+        for measure, (low, high) in intervals.items():
+            assert low <= comparison.mean(measure, run) <= high
+    low, high = comparison.intervals["bm25"]["RR@10"]
+    assert 0 < high - low < 0.02
+
+
+def test_several_seeds_are_one_system() -> None:
+    seeds = [made_run(1), made_run(2), made_run(4)]
+    comparison = compare(QRELS, {"bm25": RUNS["bm25"], "optical": seeds}, baseline="bm25", measures=["RR@10"])
+    alone = [compare(QRELS, {"optical": seed}).mean("RR@10", "optical") for seed in seeds]
+    assert comparison.mean("RR@10", "optical") == pytest.approx(sum(alone) / 3)
+    assert comparison.scores["optical"].seeds == {"RR@10": pytest.approx(tuple(alone))}
+    assert [ranks[:2] for ranks in comparison.scores["optical"].ranks] == [(2, 1), (3, 2), (5, 4)]
+    assert len(comparison.contrasts) == 1
+    spread = statistics.stdev(alone)
+    expected = f"optical is the mean of 3 runs; standard deviation between them: RR@10 ± {spread:.4f}."
+    for text in (terminal(comparison), to_markdown(comparison), to_latex(comparison).replace(r"$\pm$", "±")):
+        assert expected in text
+
+
+def test_a_topic_that_one_seed_lacks_is_reported() -> None:
+    comparison = compare(QRELS, {"optical": [made_run(1), made_run(1, TOPICS[:-1])]})
+    assert comparison.scores["optical"].missing == (TOPICS[-1],)
+
+
+def test_the_correction_can_be_chosen() -> None:
+    runs = {f"run{index}": made_run(1 + index) for index in range(4)}
+    holm, rate = (compare(QRELS, runs, correction=correction) for correction in ("holm", "benjamini-hochberg"))
+    assert all(one.adjusted <= other.adjusted for one, other in zip(rate.contrasts, holm.contrasts, strict=True))
+    assert "Benjamini–Hochberg's correction over the 6 comparisons" in to_markdown(rate)
+    assert "p (Benjamini–Hochberg)" in to_markdown(rate)
+    assert json.loads(to_json(rate))["correction"] == "benjamini-hochberg"
+    assert json.loads(to_json(compare(QRELS, runs, test="tukey")))["correction"] == "none"
+
+
+def test_less_rank_distance_is_better() -> None:
+    qrels = {topic: {"en": 1, "sw": 1} for topic in TOPICS}
+    fair = {topic: {"en": 3.0, "sw": 2.0, "x": 1.0} for topic in TOPICS}
+    biased = {topic: {"en": 3.0, "x": 2.0, "y": 1.5, "sw": 1.0} for topic in TOPICS}
+    comparison = compare(qrels, {"fair": fair, "biased": biased}, measures=["RankDistance@10", "AP"])
+    assert comparison.beaten("RankDistance@10", "fair") == ["biased"]
+    assert comparison.contrast("RankDistance@10", "fair", "biased").wins == 40
+    markdown = to_markdown(comparison)
+    assert "| a | fair | **1.0000**ᵇ | **1.0000**ᵇ |" in markdown
+    assert "| b | biased | 3.0000 | 0.7500 |" in markdown
+    assert "Less is better: RankDistance@10." in markdown
+
+
+def test_the_table_as_csv() -> None:
+    comparison = compare(QRELS, RUNS, baseline="bm25", measures=["RR@10", "R@100"])
+    rows = list(csv.DictReader(io.StringIO(to_csv(comparison))))
+    assert [(row["run"], row["measure"]) for row in rows] == [
+        (run, measure) for run in RUNS for measure in ("RR@10", "R@100")
+    ]
+    for row in rows:
+        assert float(row["mean"]) == comparison.mean(row["measure"], row["run"])
+        assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
+        assert row["topics"] == "40"
+        assert row["test"] == "fisher, Holm correction, p <= 0.05"
+    assert [row["better_than"] for row in rows] == ["", "", "bm25", "", "bm25", ""]
+
+
+def test_recall_within_tokens_reads_answers_and_passages(tmp_path: Path) -> None:
+    corpus, answers = tmp_path / "corpus.jsonl", tmp_path / "answers.tsv"
+    texts = {f"d{place}": "w " * 300 for place in range(1, 20)} | {"gold": "The answer is Nairobi ."}
+    corpus.write_text("".join(json.dumps({"id": doc, "text": text}) + "\n" for doc, text in texts.items()))
+    answers.write_text("".join(f"{topic}\tnairobi\tMombasa\n" for topic in TOPICS))
+    # The answer comes after 7 passages of 300 words, or after 8 for every third topic.
+    comparison = compare(
+        QRELS, {"bm25": RUNS["bm25"]}, measures=["R@2kt", "R@5kt", "R@1kt"], answers=answers, corpus=corpus
+    )
+    assert [comparison.mean(measure, "bm25") for measure in comparison.measures] == [0, 1, 0]
+    corpus.write_text(json.dumps({"id": "d1", "text": "w"}))
+    with pytest.raises(InputError, match="passage 'd2' has no text; give the corpus that was searched"):
+        compare(QRELS, {"bm25": RUNS["bm25"]}, measures=["R@2kt"], answers=answers, corpus=corpus)
+
+
 def test_more_runs_than_letters() -> None:
     runs = {f"r{index}": made_run(1 + index % 12) for index in range(28)}
     markdown = to_markdown(compare(QRELS, runs, measures=["RR@10"], test="student"))
@@ -156,6 +239,9 @@ def test_more_runs_than_letters() -> None:
         ({"measures": ["ERR@20"]}, "unknown measure 'ERR@20'"),
         ({"measures": []}, "no measure"),
         ({"test": "sign"}, "unknown test 'sign'; choose from fisher, student, tukey"),
+        ({"correction": "bonferroni"}, "unknown correction 'bonferroni'; choose from holm, benjamini-hochberg"),
+        ({"runs": {"empty": []}}, "no run"),
+        ({"measures": ["R@2kt"]}, "recall within a number of tokens needs the answers; give answers and corpus"),
         ({"alpha": 5}, "between 0 and 1"),
         ({"alpha": float("nan")}, "between 0 and 1"),
         ({"seed": -1}, "seed"),
@@ -200,7 +286,9 @@ def test_command_prints_and_writes_the_report(
     )  # fmt: skip
     assert "start (baseline)" in out
     assert "a=b" in out
-    assert sorted(path.name for path in report.iterdir()) == ["report.json", "report.md", "report.tex"]
+    assert sorted(path.name for path in report.iterdir()) == [
+        f"report.{suffix}" for suffix in ("csv", "html", "json", "md", "tex")
+    ]
     assert json.loads((report / "report.json").read_text())["measures"] == ["RR@10", "P@1"]
     before = (report / "report.md").read_bytes()
     run_command(

@@ -156,16 +156,53 @@ def test_missing_topics_are_zero_and_named() -> None:
         ("P@05", "P@5"),
         ("MAP", "AP"),
         ("success@1", "Success@1"),
+        ("r@2kt", "R@2kt"),
+        ("Recall@5KT", "R@5kt"),
+        ("rankdistance@100", "RankDistance@100"),
     ],
 )
 def test_measures_are_named_as_in_ir_measures(written: str, name: str) -> None:
     assert parse_measure(written).name == name
 
 
-@pytest.mark.parametrize("written", ["", "RR@", "RR@0", "RR@-1", "ERR@10", "nDCG@1.5", "RR@10 nDCG@10", "R", "RR@١"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "RR@", "RR@0", "RR@-1", "ERR@10", "nDCG@1.5", "RR@10 nDCG@10", "R", "RR@١", "RR@2kt", "RankDistance"],
+)
 def test_unknown_measures_are_refused(written: str) -> None:
     with pytest.raises(InputError, match="measure"):
         parse_measure(written)
+
+
+def test_the_first_relevant_rank_and_the_first_document_are_told() -> None:
+    qrels = {"1": {"a": 1}, "2": {"a": 0, "b": 2}, "3": {"a": 1}, "4": {"a": 1}}
+    run = {"1": {"a": 1.0, "b": 1.0}, "2": {"a": 2.0, "b": 1.0}, "3": {"x": 1.0}}
+    scores = evaluate(qrels, run, ["RR"])
+    assert scores.ranks == ((2, 2, 0, 0),)  # ties by id, descending
+    assert scores.first == ("b", "a", "x", "")
+
+
+# LAReQA's mixed pool: the same answer in several languages, all relevant.
+PARALLEL = {"en": 1, "es": 1, "sw": 1}
+
+
+@pytest.mark.parametrize(
+    ("order", "distance", "precision"),
+    [
+        (["en", "es", "sw", "x"], 2, 1),
+        (["x", "en", "es", "sw"], 2, (1 / 2 + 2 / 3 + 3 / 4) / 3),
+        (["en", "x", "y", "es", "sw"], 4, (1 + 2 / 4 + 3 / 5) / 3),
+        (["en", "x", "sw"], 5, (1 + 2 / 3) / 3),  # the Spanish one is taken to stand at rank 6
+        (["x", "y"], 5, 0),
+        ([], 5, 0),
+        (["x"] + [str(number) for number in range(5)] + ["en", "es", "sw"], 5, (1 / 7 + 2 / 8 + 3 / 9) / 3),
+    ],
+)
+def test_rank_distance_and_map_of_parallel_answers(order: list[str], distance: float, precision: float) -> None:
+    run = {"1": {doc: -float(rank) for rank, doc in enumerate(order)}}
+    scores = evaluate({"1": PARALLEL}, run, ["RankDistance@5", "AP"])
+    assert scores.values["RankDistance@5"].tolist() == [distance]
+    assert scores.values["AP"].tolist() == [pytest.approx(precision)]
 
 
 def test_empty_qrels_are_refused() -> None:

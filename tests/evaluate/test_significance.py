@@ -12,8 +12,10 @@ from scipy import stats
 from pyserini_optical.evaluate.significance import (
     RESAMPLES,
     Test,
+    benjamini_hochberg,
     bootstrap_interval,
     contrast_runs,
+    effect_size,
     holm,
     randomisation_test,
 )
@@ -90,6 +92,23 @@ def test_holm_on_a_textbook_family() -> None:
     np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, 0.005])), [0.06, 0.03, 0.06, 0.02])
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_benjamini_hochberg_agrees_with_scipy(p_values: list[float]) -> None:
+    p = np.array(p_values)
+    np.testing.assert_allclose(benjamini_hochberg(p), stats.false_discovery_control(p))
+    assert (benjamini_hochberg(p) <= holm(p) + 1e-12).all()
+
+
+def test_the_effect_is_the_t_statistic_without_the_number_of_topics() -> None:
+    differences = np.random.default_rng(2).normal(0.2, 1, 80)
+    effect = effect_size(differences)
+    assert effect is not None
+    assert effect * np.sqrt(80) == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
+    assert effect_size(-differences) == pytest.approx(-effect)
+    assert effect_size(np.full(20, 0.1)) is None
+    assert effect_size(np.array([0.3])) is None
+
+
 def test_student_agrees_with_scipy() -> None:
     runs = random_runs(4, 80)
     pairs = list(combinations(runs, 2))
@@ -139,6 +158,7 @@ def test_a_clear_difference_is_found_from_both_sides(test: Test) -> None:
     assert one.low < one.difference < one.high < 0
     assert one.wins + one.ties + one.losses == 100
     turned = other.reversed()
+    assert turned.effect == pytest.approx(one.effect)
     assert (turned.run, turned.other, turned.wins, turned.p) == (one.run, one.other, one.wins, one.p)
     np.testing.assert_allclose((turned.low, turned.high), (one.low, one.high), atol=0.01)
 

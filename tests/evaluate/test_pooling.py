@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyserini_optical import InputError, compare
+from pyserini_optical.evaluate import Comparison, Inference, pool, to_json, to_markdown
+from pyserini_optical.evaluate.report import read_scores
+
+Run = dict[str, dict[str, float]]
+
+
+def made(rank: int, topics: list[str]) -> Run:
+    return {
+        topic: {"gold" if place == rank else f"d{place}": -float(place) for place in range(1, 12)} for topic in topics
+    }
+
+
+def study(folder: Path, ranks: dict[str, int], topics: list[str], **options: object) -> Path:
+    qrels = {topic: {"gold": 1} for topic in topics}
+    runs = {name: made(rank, topics) for name, rank in ranks.items()}
+    compare(qrels, runs, report=folder, **options)  # type: ignore[arg-type]
+    return folder / "report.json"
+
+
+SWAHILI = [f"sw{number}" for number in range(30)]
+HAUSA = [f"ha{number}" for number in range(10)]
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> dict[str, Path]:
+    return {
+        "sw": study(tmp_path / "sw", {"bm25": 4, "only": 1, "optical": 1}, SWAHILI),
+        "ha": study(tmp_path / "ha", {"optical": 2, "bm25": 5}, HAUSA, measures=["R@100", "RR@10"]),
+    }
+
+
+def test_languages_with_their_own_topics_are_joined(reports: dict[str, Path], tmp_path: Path) -> None:
+    pooled = pool(reports, baseline="bm25", inference=Inference("student"), report=tmp_path / "pooled")
+    assert pooled.measures == ("RR@10", "R@100")
+    assert list(pooled.scores) == ["bm25", "optical"]
+    assert len(pooled.topics) == 40
+    assert pooled.mean("RR@10", "optical") == pytest.approx((30 * 1 + 10 / 2) / 40)
+    assert [part.mean("RR@10", "bm25") for part in pooled.languages.values()] == pytest.approx([0.25, 0.2])
+    assert pooled.beaten("RR@10", "optical") == ["bm25"]
+    markdown = to_markdown(pooled)
+    assert "Means over 40 topics. The baseline is bm25." in markdown
+    assert "Pooled over sw (30 topics), ha (10 topics); a topic that several of them have counts once" in markdown
+    content = json.loads((tmp_path / "pooled" / "report.json").read_text())
+    assert {name: len(part["topics"]) for name, part in content["languages"].items()} == {"sw": 30, "ha": 10}
+
+
+def test_parallel_topics_count_once(tmp_path: Path) -> None:
+    # Taken for 4 × 12 topics, a difference that the draw of 12 topics made would look like more than chance.
+    rng = np.random.default_rng(0)
+    topics = [f"q{number}" for number in range(12)]
+    qrels = {topic: {"gold": 1} for topic in topics}
+    better = {topic: bool(rng.random() < 0.7) for topic in topics}
+    one = {topic: made(1 if better[topic] else 2, [topic])[topic] for topic in topics}
+    other = {topic: made(2 if better[topic] else 1, [topic])[topic] for topic in topics}
+    paths = {}
+    for language in ("ar", "de", "es", "hi"):
+        compare(qrels, {"one": one, "other": other}, report=tmp_path / language)
+        paths[language] = tmp_path / language / "report.json"
+    pooled = pool(paths)
+    single = pooled.languages["ar"]
+    assert pooled.topics == tuple(sorted(topics))
+    assert [each.p for each in pooled.contrasts] == [each.p for each in single.contrasts]
+
+
+def test_scores_come_back_as_they_were(reports: dict[str, Path]) -> None:
+    scores, unanswerable = read_scores(reports["sw"])
+    topics = [f"sw{number}" for number in range(30)]
+    again: Comparison = compare({topic: {"gold": 1} for topic in topics}, {"bm25": made(4, topics)})
+    assert scores["bm25"].topics == again.topics
+    assert scores["bm25"].values["nDCG@10"].tolist() == again.scores["bm25"].values["nDCG@10"].tolist()
+    assert unanswerable == ()
+    assert json.loads(to_json(again))["runs"][0]["rank_of_first_relevant"] == [[4] * 30]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda content: [], "expected a JSON object"),
+        (lambda content: {}, "not a report; name the report.json"),
+        (lambda content: {**content, "runs": []}, "not a report"),
+        (lambda content: {**content, "topics": content["topics"][1:]}, "not a report"),
+        (lambda content: {**content, "runs": [{"name": "x"}]}, "not a report"),
+        (lambda content: {**content, "runs": ["x"]}, "not a report"),
+    ],
+)
+def test_what_is_no_report_is_refused(change: object, problem: str, reports: dict[str, Path]) -> None:
+    assert callable(change)
+    reports["ha"].write_text(json.dumps(change(json.loads(reports["ha"].read_text()))))
+    with pytest.raises(InputError) as caught:
+        pool(reports)
+    assert problem in str(caught.value)
+
+
+def test_what_cannot_be_pooled_is_said(reports: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one language has nothing to be pooled with"):
+        pool({"sw": reports["sw"]})
+    with pytest.raises(InputError, match="the baseline 'only' is not in all reports; choose from bm25, optical"):
+        pool(reports, baseline="only")
+    reports["es"] = study(tmp_path / "es", {"other": 1}, ["1"])
+    with pytest.raises(InputError, match="no run in common"):
+        pool(reports)
+    reports["es"] = study(tmp_path / "es", {"bm25": 1}, ["1"], measures=["AP"])
+    with pytest.raises(InputError, match="no measure in common"):
+        pool(reports)
