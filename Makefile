@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: quickstart test lint types check clean
+.PHONY: quickstart test lint types check docs gallery clean
 
 quickstart: $(READY)
 	$(BIN)/pyserini-optical quickstart
@@ -19,6 +19,13 @@ types: $(READY)
 	$(BIN)/mypy
 
 check: lint types test
+
+docs: $(READY)
+	$(BIN)/mkdocs build --strict
+
+# One page of the committed studies.
+gallery: $(READY)
+	$(BIN)/python -m pyserini_optical.evaluate.gallery runs
 
 $(READY): setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv

@@ -12,25 +12,37 @@ from pyserini_optical.errors import CheckpointError, InputError, OpticalError, R
 
 if TYPE_CHECKING:
     from pyserini_optical.distillation import distill as distill
+    from pyserini_optical.distillation import fine_tune as fine_tune
+    from pyserini_optical.evaluate import align as align
     from pyserini_optical.evaluate import compare as compare
     from pyserini_optical.integration import OpticalDocumentEncoder as OpticalDocumentEncoder
     from pyserini_optical.integration import OpticalQueryEncoder as OpticalQueryEncoder
     from pyserini_optical.integration import prepare as prepare
     from pyserini_optical.models import load_encoder as load_encoder
     from pyserini_optical.retrieve import encode_corpus as encode_corpus
+    from pyserini_optical.retrieve import encode_tokens as encode_tokens
+    from pyserini_optical.retrieve import fuse as fuse
+    from pyserini_optical.retrieve import rerank as rerank
     from pyserini_optical.retrieve import search as search
+    from pyserini_optical.translation import translate as translate
 
 __version__ = "0.1.0"
 
 _HOME = {
     "distill": "pyserini_optical.distillation",
+    "fine_tune": "pyserini_optical.distillation",
+    "align": "pyserini_optical.evaluate",
     "compare": "pyserini_optical.evaluate",
     "OpticalDocumentEncoder": "pyserini_optical.integration",
     "OpticalQueryEncoder": "pyserini_optical.integration",
     "load_encoder": "pyserini_optical.models",
     "prepare": "pyserini_optical.integration",
     "encode_corpus": "pyserini_optical.retrieve",
+    "encode_tokens": "pyserini_optical.retrieve",
+    "fuse": "pyserini_optical.retrieve",
+    "rerank": "pyserini_optical.retrieve",
     "search": "pyserini_optical.retrieve",
+    "translate": "pyserini_optical.translation",
 }
 
 __all__ = [
@@ -42,12 +54,18 @@ __all__ = [
     "RecipeError",
     "SetupError",
     "__version__",
+    "align",
     "compare",
     "distill",
     "encode_corpus",
+    "encode_tokens",
+    "fine_tune",
+    "fuse",
     "load_encoder",
     "prepare",
+    "rerank",
     "search",
+    "translate",
 ]
 
 

@@ -12,7 +12,7 @@ import pyserini_optical
 from pyserini_optical.errors import OpticalError
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "pyserini", "jnius", "faiss", "ranx", "numba", "ot")
-PARTS = ("integration", "models", "distillation", "retrieve", "evaluate")
+PARTS = ("integration", "models", "distillation", "retrieve", "evaluate", "study", "translation")
 
 
 @pytest.mark.parametrize("name", pyserini_optical.__all__)

@@ -212,6 +212,22 @@ def copy(tmp_path: Path) -> Path:
         (["runs.x={topics: untranslated, search: bm25, set: [a=1]}"], "`set` is for recipes (.yaml), not for bm25"),
         (["runs={1: {topics: untranslated, search: bm25}}"], "the run name 1 must be a text of letters"),
         (["runs={../x: {topics: untranslated, search: bm25}}"], "the run name '../x' must be"),
+        (["runs.x={topics: untranslated, search: psq}"], "run x: `table` is needed for `search: psq`"),
+        (["runs.bm25.table={bitext: x.tsv}"], "run bm25: `table` is needed for `search: psq`, and for that alone"),
+        (["runs.x={topics: untranslated, search: psq, table: {bitext: no.tsv}}"], "no.tsv: cannot be read"),
+        (["runs.teacher.bm25={k1: 1.2}"], "run teacher: `bm25` is for `search: bm25` and `search: psq`"),
+        (["runs.bm25.bm25={b: 2}"], "k1 must be at least 0 and b from 0 to 1, got 0.9 and 2"),
+        (["runs.bm25.bm25={analyzer: english}"], "unknown analyzer 'english'; take standard, huggingface:TOKENIZER"),
+        (["runs.bm25.translations=0"], "translations must be at least 1 and probability from 0 to 1, got 0 and 0.05"),
+        (["runs.bm25.corpus=sw"], "run bm25: unknown corpus 'sw'; known are none"),
+        (["corpora.sw={translate: x}"], "corpora sw: the key 'language' is missing"),
+        (["topics.more={translate: x}"], "topics more: the key 'topics' is missing"),
+        (
+            ["topics.more={translate: x, topics: more}"],
+            "'more' is not a set of topics with a file; those are untranslated",
+        ),
+        (["topics.untranslated={translate: x, topics: human-translated}"], "'x' names no translator; write KIND:WHAT"),
+        (["reference=machine"], "the reference 'machine' is not one of its topics"),
         (["topics.more=5"], "topics: 'more' must be a name and a file, got 5"),
         (["runs.teacher.search=./no-such-folder"], "./no-such-folder: no such model folder; check the path"),
         (["runs.table.search=none.yaml"], "none.yaml: no such file; check the path"),
@@ -234,5 +250,5 @@ def test_topics_of_another_collection_are_said(copy: Path) -> None:
     qrels = copy.parent / "qrels.txt"
     qrels.write_text(qrels.read_text().replace("q0", "0"))
     assert read_qrels(qrels)
-    with pytest.raises(InputError, match=r"topics\.en\.tsv: shares no topic with the qrels"):
+    with pytest.raises(InputError, match=r"topics\.sw\.tsv: shares no topic with the qrels"):
         run_study(copy, work=copy.parent / "work")

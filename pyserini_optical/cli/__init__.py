@@ -15,7 +15,21 @@ from collections.abc import Sequence
 
 from pyserini_optical.errors import OpticalError
 
-COMMANDS = ("quickstart", "distill", "encode", "search", "compare", "study", "pyserini", "doctor")
+COMMANDS = (
+    "quickstart",
+    "distill",
+    "fine-tune",
+    "encode",
+    "search",
+    "rerank",
+    "fuse",
+    "translate",
+    "compare",
+    "align",
+    "study",
+    "pyserini",
+    "doctor",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = importlib.import_module(f"{__name__}.{name}")
+        module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
         command = commands.add_parser(
             name,
             help=module.HELP,

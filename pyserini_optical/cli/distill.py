@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from pyserini_optical.cli.settings import add_settings
+
 HELP = "make an encoder from a recipe; the same command goes on after an interruption"
 EXAMPLE = "pyserini-optical distill encoders/optical.yaml --set language=sw --output encoders/my-swahili"
 
@@ -11,14 +13,7 @@ EXAMPLE = "pyserini-optical distill encoders/optical.yaml --set language=sw --ou
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", metavar="RECIPE", help="YAML file")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting or variable over what the recipe says (training.epochs=1); may be repeated",
-    )
+    add_settings(parser)
     parser.add_argument("--output", metavar="DIR", help="folder of the checkpoint (default: beside the recipe)")
 
 

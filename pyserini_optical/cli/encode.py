@@ -1,10 +1,10 @@
-"""``pyserini-optical encode``: from a corpus to a Faiss index."""
+"""``pyserini-optical encode``: from a corpus to a Faiss index or a token store."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = "encode a corpus into a Faiss index that Pyserini opens; the same command goes on after an interruption"
+HELP = "encode a corpus into a Faiss index that Pyserini opens, or a token store; goes on after an interruption"
 EXAMPLE = "pyserini-optical encode encoders/optical-sw corpus.jsonl indexes/corpus"
 
 
@@ -13,17 +13,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("encoder", metavar="ENCODER", help="checkpoint: folder, hub name or package:NAME/FOLDER")
     parser.add_argument("corpus", metavar="CORPUS", help="JSONL file or folder of such (id, text)")
     parser.add_argument("index", metavar="INDEX", help="folder to make")
-    parser.add_argument(
+    made = parser.add_mutually_exclusive_group()
+    made.add_argument(
         "--index-type",
         choices=("flat", "hnsw", "pq"),
         default="flat",
         help="kind of Faiss index (default: flat, exact)",
     )
+    made.add_argument(
+        "--tokens",
+        nargs="?",
+        choices=("float16", "4-bit", "2-bit"),
+        const="float16",
+        metavar="CODES",
+        help="make a token store instead, for `rerank` and exact late interaction in `search`: one vector a token, in "
+        "float16 (default) or in 4-bit or 2-bit residual codes",
+    )
     parser.add_argument("--device", help="torch device (default: the first GPU, else cpu)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encode; print the index's folder."""
-    from pyserini_optical.retrieve import encode_corpus
+    """Encode; print the folder."""
+    from pyserini_optical.retrieve import encode_corpus, encode_tokens
 
-    print(encode_corpus(args.encoder, args.corpus, args.index, kind=args.index_type, device=args.device))
+    if args.tokens:
+        print(encode_tokens(args.encoder, args.corpus, args.index, codes=args.tokens, device=args.device))
+    else:
+        print(encode_corpus(args.encoder, args.corpus, args.index, kind=args.index_type, device=args.device))

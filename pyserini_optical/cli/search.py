@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "search an index for every topic and write a TREC run"
+HELP = "search an index or a token store for every topic and write a TREC run"
 EXAMPLE = "pyserini-optical search encoders/optical-sw indexes/corpus topics.sw.tsv run.txt"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("encoder", metavar="ENCODER", help="checkpoint: folder, hub name or package:NAME/FOLDER")
-    parser.add_argument("index", metavar="INDEX", help="Faiss folder made by `encode` or by Pyserini")
+    parser.add_argument(
+        "index",
+        metavar="INDEX",
+        help="folder made by `encode` or by Pyserini; of a token store every passage is scored by MaxSim",
+    )
     parser.add_argument("topics", metavar="TOPICS", help="file with a line `id<TAB>text` a topic")
     parser.add_argument("run", metavar="RUN", help="TREC run to write (.gz and .xz are compressed)")
     parser.add_argument("--hits", type=int, default=1000, help="passages a topic (default: 1000)")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from pyserini_optical.cli.settings import add_settings
+
 HELP = "run a whole experiment: encoders and baselines on one collection, compared; goes on after an interruption"
 EXAMPLE = "pyserini-optical study runs/afriqa-sw/study.yaml --set data=../shared/data"
 
@@ -11,14 +13,7 @@ EXAMPLE = "pyserini-optical study runs/afriqa-sw/study.yaml --set data=../shared
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("study", metavar="STUDY", help="YAML file")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting or variable over what the file says (data=FOLDER); may be repeated",
-    )
+    add_settings(parser)
     parser.add_argument("--output", metavar="DIR", help="folder for runs and report (default: the file's folder)")
     parser.add_argument(
         "--work",

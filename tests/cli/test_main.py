@@ -30,7 +30,7 @@ def test_the_example_is_right_use(
     import importlib
     import shlex
 
-    module = importlib.import_module(f"pyserini_optical.cli.{command}")
+    module = importlib.import_module(f"pyserini_optical.cli.{command.replace('-', '_')}")
     monkeypatch.setattr(module, "run", lambda args: print(args.command))
     assert main(shlex.split(module.EXAMPLE)[1:]) == 0
     assert capsys.readouterr().out == f"{command}\n"
@@ -52,7 +52,11 @@ def test_the_list_of_commands_names_every_command(capsys: pytest.CaptureFixture[
         ["distill"],
         ["encode", "encoder", "corpus"],
         ["encode", "encoder", "corpus", "index", "--index-type", "ivf"],
+        ["encode", "encoder", "corpus", "store", "--tokens", "8-bit"],
+        ["encode", "encoder", "corpus", "store", "--tokens", "--index-type", "pq"],
         ["search", "encoder", "index", "topics", "run", "--hits", "many"],
+        ["rerank", "encoder", "store", "topics", "run"],
+        ["rerank", "encoder", "store", "topics", "run", "out", "--by", "guess"],
         ["compare", "qrels"],
         ["compare", "qrels", "run", "--test", "guess"],
         ["study", "study.yaml", "--unknown"],

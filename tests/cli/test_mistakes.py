@@ -13,7 +13,9 @@ import pytest
 from pyserini_optical.cli import main
 
 # Lines about what is going on.
-PROGRESS = re.compile(r"(bitext|learning|encoding passages|searching topics|run [\w-]+|at the start)\b.*")
+PROGRESS = re.compile(
+    r"(bitext|learning|encoding passages|(searching|re-ranking) topics|scoring passages|run [\w-]+|at the start)\b.*"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,8 @@ def bench(tiny: Path, toy_files: tuple[Path, Path], tmp_path_factory: pytest.Tem
     study = "name: s\ncorpus: corpus.jsonl\nqrels: qrels.txt\ntopics: {t: topics.tsv}\nruns:\n"
     write("study.yaml", study + "  bm25: {search: bm25, topics: t}\n  dense: {search: model, topics: t}\n")
     assert main(["encode", str(folder / "model"), str(folder / "corpus.jsonl"), str(folder / "index")]) == 0
+
+    assert main(["encode", str(folder / "model"), str(folder / "corpus.jsonl"), str(folder / "store"), "--tokens"]) == 0
 
     write("empty", "")
     write("list.yaml", "- a\n- b\n")
@@ -74,6 +78,13 @@ def bench(tiny: Path, toy_files: tuple[Path, Path], tmp_path_factory: pytest.Tem
     write("other-encoder/manifest.json", json.dumps(manifest))
     write("bad-manifest/manifest.json", "{}")
     (folder / "no-docid" / "docid").unlink()
+    for name in ("cut-store", "other-store"):
+        shutil.copytree(folder / "store", folder / name)
+    (folder / "cut-store" / "tokens.npy").write_bytes((folder / "store" / "tokens.npy").read_bytes()[:-8])
+    manifest = json.loads((folder / "store" / "manifest.json").read_text())
+    manifest["inputs"]["encoder"] = "0123456789abcdef:0123456789abcdef"
+    write("other-store/manifest.json", json.dumps(manifest))
+    write("unknown.txt", "01 Q0 01 1 2.0 x\n01 Q0 99 2 1.0 x\n")
     return folder
 
 
@@ -118,6 +129,22 @@ CASES = [
     ("encode model corpus.jsonl topics.tsv", "topics.tsv: exists and is not an index of ours"),
     ("encode model corpus.jsonl topics.tsv/new", "topics.tsv/"),
     ("encode model corpus.jsonl new --index-type pq", "needs 256 passages or more to train on, got 6"),
+    ("encode model corpus.jsonl index --tokens", "index: exists and is not a token store of ours"),
+    ("encode model corpus.jsonl store", "store: exists and is not an index of ours"),
+    ("search model cut-store topics.tsv new", "cut-store: damaged or truncated"),
+    ("search model other-store topics.tsv new", "other-store: token vectors of another document encoder than that of"),
+    ("rerank ./none store topics.tsv run.txt new", "./none: no such model folder"),
+    ("rerank model other-store topics.tsv run.txt new", "other-store: token vectors of another document encoder"),
+    ("rerank model cut-store topics.tsv run.txt new", "cut-store: damaged or truncated"),
+    ("rerank model store topics.tsv unknown.txt new", "unknown.txt: passage '99' of topic '01' is not in store"),
+    (
+        "rerank model corpus.jsonl topics.tsv unknown.txt new",
+        "unknown.txt: passage '99' of topic '01' is not in corpus",
+    ),
+    ("rerank model store others.tsv run.txt new", "run.txt: topic '01' has no text among the topics"),
+    ("rerank model none topics.tsv run.txt new", "none: no such file"),
+    ("rerank model store topics.tsv run.txt new --depth 0", "depth 0 asked for"),
+    ("rerank model store topics.tsv run.txt folder", "folder: is a directory"),
     ("search ./none index topics.tsv new", "./none: no such model folder"),
     ("search model none topics.tsv new", "none: no file 'index' in it"),
     ("search model no-docid topics.tsv new", "no-docid: no file 'docid' in it"),

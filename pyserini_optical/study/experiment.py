@@ -1,0 +1,217 @@
+"""Running a study: its runs one after the other, then the comparison and its report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pyserini_optical.data import Manifest, Pathish, fingerprint, read_qrels, read_run
+from pyserini_optical.data.settings import read_settings
+from pyserini_optical.errors import InputError
+from pyserini_optical.evaluate import (
+    Comparison,
+    Context,
+    best_and_worst,
+    compare,
+    read_passages,
+    relevant_passages,
+    shown_passages,
+    word_matches,
+    write_report,
+)
+from pyserini_optical.progress import say
+from pyserini_optical.study.collection import corpora, qualities, read_all_topics
+from pyserini_optical.study.making import Making, RunRecord
+from pyserini_optical.study.settings import Study, StudyRun
+from pyserini_optical.translation import Quality
+
+if TYPE_CHECKING:
+    from pyserini_optical.distillation import Recipe
+    from pyserini_optical.models import Encoder
+
+    Source: TypeAlias = Recipe | Encoder | None
+
+MANIFEST = "manifest.json"
+
+Qrels: TypeAlias = dict[str, dict[str, int]]
+
+
+def run_study(
+    path: Pathish, output: Pathish | None = None, *, settings: Sequence[str] = (), work: Pathish = "work"
+) -> Comparison:
+    """Run a study; a second call goes on where the first was cut off, and skips what is done.
+
+    Parameters
+    ----------
+    path : path-like
+        The study's YAML file; variables and ``settings`` as in recipes.
+    output : path-like, optional
+        Folder for runs, report and manifest; the file's own folder by default.
+    settings : sequence of str
+        ``key=value`` over what the file says.
+    work : path-like
+        Folder for encoders, indexes and translations, which several studies share.
+
+    Returns
+    -------
+    Comparison
+        Also written as ``report.html``, ``.md``, ``.tex``, ``.csv`` and ``.json``, with the runs under ``runs/``.
+
+    Raises
+    ------
+    OpticalError
+        Of any of its parts; mistakes in files, recipes and names of models before the first run.
+    """
+    study = read_settings(Study, path, settings)
+    folder, work = Path(output) if output is not None else Path(path).parent, Path(work)
+    qrels = read_qrels(study.qrels)
+    runs = study.each_run()
+    sources = {name: _source(run) for name, run in runs.items()}
+    mark = fingerprint(study.corpus)
+    topics, translators = read_all_topics(study, qrels, work)
+    qrels = _asked(qrels, [topics[run.topics] for run in runs.values()], study.qrels)
+    quality = qualities(study, topics)
+    searched = corpora(study, mark, work)
+    records: dict[str, RunRecord] = {}
+    found: dict[str, Path | dict[str, dict[str, float]]] = {}
+    for name, run in runs.items():
+        say(f"run {name}: {run.search} on {run.topics} topics")
+        # Popped, so that its model is let go with it.
+        encoder = _encoder(sources.pop(name), work)
+        corpus, texts = searched[run.corpus], topics[run.topics]
+        making = Making(study, corpus, name, run, texts, encoder, records, folder / "runs", work)
+        records[name] = making.kept() or making.make()
+        hits = making.found(records[name].without_hits)
+        if topics[run.topics].keys() - qrels.keys():
+            made = read_run(hits) if isinstance(hits, Path) else hits
+            hits = {topic: made.get(topic, {}) for topic in qrels}
+        found[name] = hits
+    comparison = compare(qrels, found, baseline=study.baseline)
+    context = _context(study, mark, records, quality, translators)
+    if study.texts:
+        passages = read_passages(study.corpus, shown_passages(comparison, qrels))
+        context = replace(context, topics=topics, relevant=relevant_passages(qrels), passages=passages)
+        context = replace(context, matches=_matches(runs, records, comparison, context))
+    write_report(comparison, folder, context)
+    assert context.manifest is not None
+    context.manifest.save(folder / MANIFEST)
+    return comparison
+
+
+def _asked(qrels: Qrels, topics: Sequence[Mapping[str, str]], path: str) -> Qrels:
+    """Give what is judged of the topics that all sets have: what was not asked of every system is not compared."""
+    asked = {topic: judged for topic, judged in qrels.items() if all(topic in texts for texts in topics)}
+    if not asked:
+        raise InputError("the sets of topics share no judged topic", path=path, remedy="check that ids are the same")
+    if len(asked) < len(qrels):
+        say(f"{len(asked)} of {len(qrels)} judged topics are in all sets of topics; the others are left out")
+    return asked
+
+
+def _source(run: StudyRun) -> Source:
+    from pyserini_optical.distillation import load_recipe
+    from pyserini_optical.models import load_encoder
+
+    if run.table is not None:
+        for file in run.table.bitext:
+            fingerprint(file)  # a missing one is said now
+    if not run.model:
+        return None
+    return load_recipe(run.model, run.set) if run.distils else load_encoder(run.model)
+
+
+def _encoder(source: Source, work: Path) -> Encoder | None:
+    """Distil what is a recipe."""
+    from pyserini_optical.distillation import Recipe, distill
+    from pyserini_optical.models import load_encoder
+
+    if not isinstance(source, Recipe):
+        return source
+    # Named by its settings too: two runs of one recipe are two encoders.
+    mark = hashlib.sha256(json.dumps(source.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+    folder = work / "encoders" / f"{source.name}.{mark}"
+    distill(source, folder)
+    return load_encoder(str(folder))
+
+
+def _context(
+    study: Study,
+    corpus: str,
+    records: Mapping[str, RunRecord],
+    quality: Mapping[str, Quality],
+    translators: Mapping[str, str],
+) -> Context:
+    """Say what ran, and what everything was made from."""
+    details = []
+    versions: dict[str, list[str]] = {}
+    for name, run in study.each_run().items():
+        record = records[name]
+        scores = quality.get(run.topics)
+        translation = {"BLEU": f"{scores.bleu:.1f}" if scores else "", "chrF": f"{scores.chrf:.1f}" if scores else ""}
+        without = f" ({record.without_hits} topics without a hit)" if record.without_hits else ""
+        details.append(
+            {
+                "run": name,
+                "topics": run.topics,
+                **(translation if quality else {}),
+                "search": _how(run, record) + without,
+                "documents": record.documents or run.corpus,
+                "seconds": f"{record.seconds}",
+            }
+        )
+        for package, version in record.manifest.versions.items():
+            versions.setdefault(package, []).append(version)
+    manifest = Manifest(
+        "study",
+        inputs={"corpus": corpus, "qrels": fingerprint(study.qrels)},
+        parameters={
+            "study": asdict(study),
+            "runs": {name: record.sha256 for name, record in records.items()},
+            **({"translators": dict(translators)} if translators else {}),
+            **({"translations": {name: each._asdict() for name, each in quality.items()}} if quality else {}),
+        },
+        # Runs of an earlier call may have had others.
+        versions={package: " and ".join(dict.fromkeys(each)) for package, each in versions.items()},
+    )
+    return Context(title=study.name, lead=study.title, details=details, manifest=manifest)
+
+
+def _matches(
+    runs: Mapping[str, StudyRun], records: Mapping[str, RunRecord], comparison: Comparison, context: Context
+) -> dict[str, dict[str, list[tuple[str, str, float]]]]:
+    """Say for each run by late interaction which words met, on the topics where it gains and loses most."""
+    from pyserini_optical.models import load_encoder
+
+    made: dict[str, dict[str, list[tuple[str, str, float]]]] = {}
+    for name, run in runs.items():
+        if run.lexical or run.runs or run.corpus:
+            continue
+        encoder = load_encoder(records[name].searcher)
+        if encoder.late_interaction:
+            chosen = [topic for topic in best_and_worst(comparison, name) if context.relevant[topic]]
+            relevant = {topic: context.passages.get(context.relevant[topic][0]) for topic in chosen}
+            texts = context.topics[run.topics]
+            made[name] = {
+                topic: word_matches(encoder, texts[topic], passage[1])
+                for topic, passage in relevant.items()
+                if passage is not None and topic in texts
+            }
+    return made
+
+
+def _how(run: StudyRun, record: RunRecord) -> str:
+    """Say how a run searched, in a line."""
+    if run.runs:
+        return f"{run.fusion} of {', '.join(run.runs)}"
+    if not run.lexical:
+        return " ".join([run.search, *run.set])
+    bm25 = f"BM25 (k1 {run.bm25.k1:g}, b {run.bm25.b:g}), {record.searcher}"
+    if run.table is None:
+        return bm25
+    table = run.table
+    counted = f"{table.coupling} plans of {table.encoder}" if table.kind == "plans" else "IBM model 1"
+    return f"PSQ ({counted}), {bm25}"

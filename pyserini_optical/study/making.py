@@ -1,0 +1,188 @@
+"""One run of a study: made, or found as it was made before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pyserini_optical.data import Manifest, fingerprint, fingerprint_texts, read_run, write_run, write_text
+from pyserini_optical.data.settings import check
+from pyserini_optical.errors import OpticalError
+from pyserini_optical.progress import say
+from pyserini_optical.study.collection import Corpus
+from pyserini_optical.study.settings import Bm25Settings, Study, StudyRun
+from pyserini_optical.translation import word_table
+
+if TYPE_CHECKING:
+    from pyserini_optical.models import Encoder
+
+# What searched, the model of the documents, the index, the hits.
+_Found: TypeAlias = tuple[str, str, Path, dict[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known about a run that is made; ``runs/NAME.json``.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What it was made from.
+    sha256 : str
+        Of the run's file.
+    seconds : float
+        How long searching took, with encoding or indexing the passages where that was still to be done.
+    searcher : str
+        The analyzer of BM25 and the fields that it indexed, or the encoder.
+    documents : str
+        The model that encoded the passages; empty for BM25.
+    index : str
+        Where the index lay.
+    without_hits : int
+        Topics for which nothing was found.
+    """
+
+    manifest: Manifest
+    sha256: str
+    seconds: float
+    searcher: str
+    documents: str
+    index: str
+    without_hits: int
+
+
+@dataclass
+class Making:
+    """One run being made: of which study, from what, and where it goes."""
+
+    study: Study
+    corpus: Corpus
+    name: str
+    run: StudyRun
+    topics: dict[str, str]
+    encoder: Encoder | None
+    earlier: Mapping[str, RunRecord]
+    folder: Path
+    work: Path
+
+    def __post_init__(self) -> None:
+        self.path = self.folder / f"{self.name}.txt.xz"
+        self.record = self.folder / f"{self.name}.json"
+        texts = fingerprint_texts(part for topic in self.topics.items() for part in topic)
+        inputs = {"corpus": self.corpus.fingerprint, "topics": texts}
+        parameters: dict[str, Any] = {"hits": self.study.hits}
+        if self.run.lexical:
+            # What is as ever is left out: runs from before it could be set stay what they are.
+            usual = asdict(Bm25Settings())
+            changed = {key: value for key, value in asdict(self.run.bm25).items() if value != usual[key]}
+            parameters["bm25"] = {"language": self.corpus.language, "fields": self.study.bm25_fields, **changed}
+        elif self.encoder is not None:
+            inputs["encoder"] = self.encoder.fingerprint
+            inputs["documents"] = self._documents
+            if self.encoder.late_interaction:  # weights alone do not say so
+                parameters["scores"] = "maxsim"
+        for name in self.run.runs:
+            inputs[f"run {name}"] = self.earlier[name].sha256
+            parameters["fusion"] = self.run.fusion
+        if self.run.table is not None:
+            inputs["table"] = self.run.table.fingerprint(self.encoder)
+            parameters["psq"] = {"translations": self.run.translations, "probability": self.run.probability}
+        self.manifest = Manifest("run", inputs=inputs, parameters=parameters)
+
+    def kept(self) -> RunRecord | None:
+        """Give the record of the run if it is there, made from the same things, and neither file is damaged."""
+        try:
+            text = self.record.read_text(encoding="utf-8")
+            record: RunRecord = check(json.loads(text), RunRecord, str(self.record))
+            if not record.manifest.matches(self.manifest) or record.sha256 != fingerprint(self.path):
+                return None
+        except (OSError, ValueError, OpticalError):
+            return None
+        say(f"run {self.name}: is there already")
+        return record
+
+    def make(self) -> RunRecord:
+        """Make the run, then its record."""
+        started = time.monotonic()
+        searcher, documents, index, found = self._search()
+        if any(found.values()):
+            write_run(self.path, found, self.name)
+        else:
+            with write_text(self.path):
+                pass
+        seconds = round(time.monotonic() - started, 1)
+        without = sum(not found.get(topic) for topic in self.topics)
+        record = RunRecord(self.manifest, fingerprint(self.path), seconds, searcher, documents, str(index), without)
+        with write_text(self.record) as file:
+            json.dump(asdict(record), file, indent=1, sort_keys=True, ensure_ascii=False)
+            file.write("\n")
+        return record
+
+    def found(self, without_hits: int) -> Path | dict[str, dict[str, float]]:
+        """Give the run as it is to be scored: topics without hits leave no line in its file, and count as zero."""
+        if not without_hits:
+            return self.path
+        hits = read_run(self.path) if without_hits < len(self.topics) else {}
+        return {topic: hits.get(topic, {}) for topic in self.topics}
+
+    @property
+    def _documents(self) -> str:
+        assert self.encoder is not None
+        late = self.encoder.late_interaction
+        return self.encoder.token_fingerprint if late else self.encoder.document_fingerprint
+
+    def _search(self) -> _Found:
+        if self.run.runs:
+            return self._fuse()
+        return self._lexical() if self.run.lexical else self._dense()
+
+    def _fuse(self) -> _Found:
+        from pyserini_optical.retrieve.fusion import Fusion, fuse
+
+        parts = [self._hits_of(name) for name in self.run.runs]
+        return self.run.fusion, "", Path(), fuse(parts, fusion=Fusion(self.run.fusion), hits=self.study.hits)
+
+    def _hits_of(self, name: str) -> dict[str, dict[str, float]]:
+        path = self.folder / f"{name}.txt.xz"
+        return read_run(path) if self.earlier[name].without_hits < len(self.topics) else {}
+
+    def _dense(self) -> _Found:
+        from pyserini_optical.retrieve import encode_corpus, encode_tokens, search
+
+        encoder = self.encoder
+        assert encoder is not None
+        mark = hashlib.sha256(f"{self.corpus.fingerprint}{self._documents}".encode()).hexdigest()[:16]
+        folder = self.work / "indexes"
+        if encoder.late_interaction:
+            index = encode_tokens(encoder, self.corpus.path, folder / f"tokens-{mark}")
+        else:
+            index = encode_corpus(encoder, self.corpus.path, folder / f"faiss-{mark}")
+        # As a reader of the report would name it: not by where this machine keeps it.
+        documents = encoder.document_model.removeprefix(f"{Path.cwd()}/")
+        return encoder.name, documents, index, search(encoder, index, self.topics, hits=self.study.hits)
+
+    def _lexical(self) -> _Found:
+        from pyserini_optical.integration.lucene import bm25_index, bm25_record, bm25_search
+        from pyserini_optical.integration.queries import Query
+
+        bm25, language, fields = self.run.bm25, self.corpus.language, self.study.bm25_fields
+        analyzer = f"-{fingerprint_texts([bm25.analyzer])[:8]}" if bm25.analyzer else ""
+        name = f"bm25-{language}{analyzer}-{'-'.join(fields)}-{self.corpus.fingerprint[:16]}"
+        index = self.work / "indexes" / name
+        if not index.exists():
+            bm25_index(self.corpus.path, index, language, fields=fields, analyzer=bm25.analyzer)
+        queries: dict[str, Query] = dict(self.topics)
+        if self.run.table is not None:
+            table = word_table(self.run.table, self.work, self.encoder)
+            queries = {
+                topic: table.query(text, translations=self.run.translations, probability=self.run.probability)
+                for topic, text in self.topics.items()
+            }
+        found = bm25_search(index, queries, language, self.study.hits, k1=bm25.k1, b=bm25.b)
+        record = bm25_record(index)
+        return f"{record.analyzer} over {' + '.join(record.fields)}", "", index, found

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pyserini_optical.cli import main
+
+TOPICS = [f"q{number}" for number in range(20)]
+
+
+def write_run(path: Path, rank: int, topics: list[str] = TOPICS) -> str:
+    lines = [
+        f"{topic} Q0 {f'gold-{topic}' if place == rank else f'd{place}'} {place} {-place} x\n"
+        for topic in topics
+        for place in range(1, 6)
+    ]
+    path.write_text("".join(lines))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small collection, and its runs, as a working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qrels.txt").write_text("".join(f"{topic} 0 gold-{topic} 1\n" for topic in TOPICS))
+    (tmp_path / "topics.sw.tsv").write_text("".join(f"{topic}\tswali {topic}\n" for topic in TOPICS))
+    (tmp_path / "topics.en.tsv").write_text("".join(f"{topic}\tquestion {topic}\n" for topic in TOPICS))
+    (tmp_path / "answers.tsv").write_text("".join(f"{topic}\tanswer to {topic}\n" for topic in TOPICS))
+    passages = {f"gold-{topic}": f"The answer to {topic} is here." for topic in TOPICS}
+    passages |= {f"d{place}": "Something else. " * 500 for place in range(1, 6)}
+    lines = [json.dumps({"id": name, "title": f"T {name}", "text": text}) + "\n" for name, text in passages.items()]
+    (tmp_path / "corpus.jsonl").write_text("".join(lines))
+    (tmp_path / "quantities.tsv").write_text("run\tseconds\nbm25\t1\noptical\t2.5\n")
+    write_run(tmp_path / "bm25.txt", 3)
+    for seed, rank in enumerate((1, 2, 1)):
+        write_run(tmp_path / f"seed{seed}.txt", rank)
+    return tmp_path
+
+
+RUNS = ["qrels.txt", "bm25.txt", "optical=seed0.txt,seed1.txt,seed2.txt", "--baseline", "bm25"]
+
+
+def test_a_report_with_everything(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--measures",
+        "RR@10,R@2kt",
+        "--answers",
+        "answers.tsv",
+        "--corpus",
+        "corpus.jsonl",
+        "--report",
+        "report",
+    ]
+    options += ["--topics", "Swahili=topics.sw.tsv", "--topics", "topics.en.tsv", "--quantities", "quantities.tsv"]
+    assert main(["compare", *RUNS, *options, "--correction", "benjamini-hochberg"]) == 0
+    out = capsys.readouterr().out
+    assert "0.8333" in out
+    assert "optical is the mean of 3 runs" in out
+    assert "Benjamini–Hochberg's correction" in out
+    assert "Written: report.html, report.md, report.tex, report.csv, report.json in report" in out
+    page = (folder / "report" / "report.html").read_text()
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert [(texts["name"], texts["text"][0]) for texts in data["texts"]] == [
+        ("Swahili", "swali q0"),
+        ("topics.en", "question q0"),
+    ]
+    assert data["quantities"] == [{"name": "seconds", "values": [1, 2.5]}]
+    assert data["runs"][1]["ranks"] == [[1] * 20, [2] * 20, [1] * 20]
+    # A passage of 1,000 words before it hides no answer, two do.
+    assert [run["mean"][1] for run in data["runs"]] == [0, 1]
+    assert data["passages"][data["relevant"][0][0]] == ["gold-q0", "T gold-q0", "The answer to q0 is here."]
+    assert "seed" in page.split("Fingerprints and settings")[1]
+
+
+def test_reports_of_several_languages_are_pooled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for language in ("sw", "ha"):
+        assert main(["compare", *RUNS, "--report", language]) == 0
+    capsys.readouterr()
+    arguments = ["compare", "sw=sw/report.json", "Hausa=ha/report.json", "--baseline", "bm25", "--report", "pooled"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "Pooled over sw (20 topics), Hausa (20 topics)" in out
+    assert "Means over 20 topics" in out  # the same topics in both
+    assert (folder / "pooled" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([*RUNS, "--measures", "R@2kt"], "recall within a number of tokens needs the answers"),
+        ([*RUNS, "--measures", "R@2kt", "--answers", "answers.tsv"], "needs the passages; give answers and corpus"),
+        ([*RUNS, "--report", "report", "--corpus", "none.jsonl"], "none.jsonl: no such file"),
+        ([*RUNS, "--report", "report", "--topics", "x=none.tsv"], "none.tsv: no such file"),
+        ([*RUNS, "--report", "report", "--quantities", "answers.tsv"], "answers.tsv:1: not a header of quantities"),
+        ([*RUNS, "--topics", "topics.sw.tsv", "--topics", "topics.sw=topics.en.tsv"], "a second file is called"),
+        (["qrels.txt", "optical=seed0.txt,none.txt"], "none.txt: no such file"),
+        (["qrels.txt", "optical=,"], "no run given"),
+        (["sw=sw.json", "ha=ha.json"], "sw.json: no such file"),
+        (["sw=sw.json", "ha.json", "--measures", "RR"], "--measures is not for pooling reports"),
+        (["sw=sw.json", "sw=ha.json"], "a second file is called 'sw'; write it as WHAT=FILE"),
+    ],
+)
+def test_mistakes_are_said_in_one_sentence(
+    arguments: list[str], problem: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert problem in err
+    assert err.count("\n") == 1
+    assert not (folder / "report").exists()
