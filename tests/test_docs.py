@@ -138,6 +138,9 @@ def run_line(line: str) -> None:
         _parser().parse_args(command[1:])
         if PARSED_ONLY.match(line):
             check_settings(command)
+        elif command[1] == "pyserini":
+            # In a process of its own, as a user's: Java stays in the directory in which it was started.
+            subprocess.run([sys.executable, "-m", "pyserini_optical", *command[1:]], check=True)
         else:
             assert main(command[1:]) == 0, line
     elif command[0] == "make":

@@ -96,7 +96,7 @@ def test_the_report_says_how(study: Path, compared: Comparison) -> None:
     for said in (
         "BLEU",
         "BM25 (k1 0.9, b 0.4), DefaultEnglishAnalyzer over title + text",
-        "PSQ (IBM model 1), BM25 (k1 0.9, b 0.4)",
+        "PSQ (IBM model 1 with positions), BM25 (k1 0.9, b 0.4)",
         "PSQ (ipot plans of ",
         "WhitespaceAnalyzer over title + text",
         "BM25 (k1 1.2, b 0.75), DefaultEnglishAnalyzer (standard) over title + text",

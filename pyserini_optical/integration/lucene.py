@@ -100,7 +100,7 @@ def bm25_index(
         count = _write_documents(corpus, documents, fields)
         # fmt: off
         java_class("io.anserini.index.IndexCollection").main([
-            "-collection", "JsonCollection", "-input", str(documents), "-index", str(index),
+            "-collection", "JsonCollection", "-input", _java_path(documents), "-index", _java_path(index),
             *index_options(language, analyzer),
             "-generator", "DefaultLuceneDocumentGenerator", "-threads", str(len(os.listdir(documents))),
             "-memoryBuffer", "256", "-quiet",
@@ -283,8 +283,13 @@ def _write_documents(corpus: Pathish, folder: Path, fields: tuple[str, ...]) -> 
     return count
 
 
+def _java_path(path: Path) -> str:
+    """Name a file for Java, which goes on in the directory in which it was started when Python leaves that."""
+    return str(path.absolute())
+
+
 def _open(index: Path, language: str, analyzer: str) -> Any:
     """Open an index with Anserini's searcher itself: Pyserini's wrapper would import torch first."""
-    searcher = java_class("io.anserini.search.SimpleSearcher")(str(index))
+    searcher = java_class("io.anserini.search.SimpleSearcher")(_java_path(index))
     set_analyzer(searcher, language, analyzer)
     return searcher

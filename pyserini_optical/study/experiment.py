@@ -213,5 +213,5 @@ def _how(run: StudyRun, record: RunRecord) -> str:
     if run.table is None:
         return bm25
     table = run.table
-    counted = f"{table.coupling} plans of {table.encoder}" if table.kind == "plans" else "IBM model 1"
+    counted = f"{table.coupling} plans of {table.encoder}" if table.kind == "plans" else "IBM model 1 with positions"
     return f"PSQ ({counted}), {bm25}"

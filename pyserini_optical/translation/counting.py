@@ -1,4 +1,4 @@
-r"""Translation tables from a bitext: by IBM model 1, or by the plans of a coupling summed over its sentence pairs.
+r"""Translation tables from a bitext: by IBM model 1 with positions, or by the plans of a coupling summed over its sentence pairs.
 
 A plan T between the tokens of a sentence pair says how much of each foreign token goes to each English one. Summed
 over the pieces of the words and over the bitext, with every foreign token counting one,
@@ -6,7 +6,7 @@ over the pieces of the words and over the bitext, with every foreign token count
 .. math::
     c(f, e) = \sum_s \sum_{i \in e,\, j \in f} T^{(s)}_{ij} / \nu^{(s)}_j, \qquad p(e \mid f) \propto c(f, e)
 
-it is a translation table, as the expected counts of IBM model 1 are.
+it is a translation table, as the expected counts of an IBM model are.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TableSettings:
     kind : {"ibm1", "plans"}
         What is counted.
     rounds : int
-        Rounds of IBM model 1.
+        Rounds of expectation maximisation, for ``ibm1``.
     encoder : str
         For plans: the encoder whose token vectors are matched, by the name of a model, or in a study also a recipe.
         The student reads the foreign side, its document encoder the English one.
@@ -60,7 +60,7 @@ class TableSettings:
     layer : {"contextual", "static"}
         For plans: token vectors of the last layer, or rows of the embedding matrix.
     reverse : bool
-        For IBM model 1: from English into the other language.
+        For ``ibm1``: from English into the other language.
     """
 
     bitext: list[str]

@@ -11,7 +11,7 @@ from pyserini_optical.translation.words import split_words
 
 
 class Learned:
-    """``learned:BITEXT`` (or ``learned:BITEXT,BITEXT``): the best translation by IBM model 1 of each word in turn.
+    """``learned:BITEXT`` (or ``learned:BITEXT,BITEXT``): the best translation under a counted table of each word in turn.
 
     Words that the bitext lacks stay as they are.
 
