@@ -57,7 +57,8 @@ def extend_student(
     start : {"table", "pieces"}
         How embeddings start.
     rounds : int
-        Rounds of expectation maximisation of the counted table. More sharpen the table for frequent pieces and spoil it for rare ones.
+        Rounds of expectation maximisation of the counted table. More sharpen it for frequent pieces and spoil it for
+        rare ones.
     max_length : int
         Sentences are cut after so many pieces when the table is counted.
 

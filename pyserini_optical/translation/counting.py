@@ -1,4 +1,4 @@
-r"""Translation tables from a bitext: by IBM model 1 with positions, or by the plans of a coupling summed over its sentence pairs.
+r"""Translation tables from a bitext: counted (IBM model 1 with positions), or summed from the plans of a coupling.
 
 A plan T between the tokens of a sentence pair says how much of each foreign token goes to each English one. Summed
 over the pieces of the words and over the bitext, with every foreign token counting one,

@@ -11,7 +11,7 @@ from pyserini_optical.translation.words import split_words
 
 
 class Learned:
-    """``learned:BITEXT`` (or ``learned:BITEXT,BITEXT``): the best translation under a counted table of each word in turn.
+    """``learned:BITEXT`` (or ``learned:BITEXT,BITEXT``): each word's best translation in a counted table.
 
     Words that the bitext lacks stay as they are.
 
