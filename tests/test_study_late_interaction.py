@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_study import fill
 
-from pyserini_optical import RecipeError
+from pyserini_optical import InputError, RecipeError
 from pyserini_optical.data import read_run, read_topics
 from pyserini_optical.models import load_encoder
 from pyserini_optical.models.late_interaction import load_late_interaction
@@ -103,3 +103,32 @@ def test_topics_that_were_not_asked_of_all_are_not_compared(study: Path, tmp_pat
     found = run_study(path, tmp_path / "out", work=study.parent / "work")
     assert sorted(found.topics) == sorted(line.split("\t")[0] for line in asked)
     assert found.mean("RR@10", "pooled") > 0.9
+
+
+def test_a_run_from_elsewhere_takes_part(study: Path, tmp_path: Path) -> None:
+    run_study(study, work=study.parent / "work")
+    theirs = study.parent / "runs" / "pooled.txt.xz"
+    runs = f"""
+  theirs: {{search: run, file: "{theirs}", topics: human-translated}}
+"""
+    text = study.read_text()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text[: text.index("runs:")].replace("{here}", str(study.parent)) + "hits: 3\nruns:" + runs)
+    found = run_study(mine, tmp_path / "out", work=study.parent / "work")
+    assert list(found.scores) == ["theirs"]
+    whole, cut = read_run(theirs), read_run(tmp_path / "out" / "runs" / "theirs.txt.xz")
+    assert {topic: list(hits.items())[:3] for topic, hits in whole.items()} == {t: list(h.items()) for t, h in cut.items()}
+    assert f"read from {theirs}" in (tmp_path / "out" / "report.md").read_text()
+    theirs_alone = tmp_path / "other.txt"
+    theirs_alone.write_text("nobody Q0 p 1 1.0 x\n")
+    with pytest.raises(RecipeError, match="`file` is needed"):
+        run_study(_with(mine, tmp_path / "no-file.yaml", f'file: "{theirs}", ', ""), tmp_path / "no")
+    with pytest.raises(InputError, match="shares no topic"):
+        run_study(_with(mine, tmp_path / "others.yaml", str(theirs), str(theirs_alone)), tmp_path / "no")
+    with pytest.raises(InputError, match="cannot be read"):
+        run_study(_with(mine, tmp_path / "gone.yaml", str(theirs), str(tmp_path / "gone.txt")), tmp_path / "no")
+
+
+def _with(study: Path, path: Path, old: str, new: str) -> Path:
+    path.write_text(study.read_text().replace(old, new))
+    return path

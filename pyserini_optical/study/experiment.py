@@ -116,6 +116,8 @@ def _source(run: StudyRun) -> Source:
     from pyserini_optical.distillation import load_recipe
     from pyserini_optical.models import load_encoder
 
+    if run.file:
+        fingerprint(run.file)  # a missing one is said now
     if run.table is not None:
         for file in run.table.bitext:
             fingerprint(file)  # a missing one is said now
@@ -188,7 +190,7 @@ def _matches(
 
     made: dict[str, dict[str, list[tuple[str, str, float]]]] = {}
     for name, run in runs.items():
-        if run.lexical or run.runs or run.corpus:
+        if run.lexical or run.runs or run.file or run.corpus:
             continue
         encoder = load_encoder(records[name].searcher)
         if encoder.late_interaction:
@@ -207,6 +209,8 @@ def _how(run: StudyRun, record: RunRecord) -> str:
     """Say how a run searched, in a line."""
     if run.runs:
         return f"{run.fusion} of {', '.join(run.runs)}"
+    if run.file:
+        return f"read from {run.file}"
     if not run.lexical:
         return " ".join([run.search, *run.set])
     bm25 = f"BM25 (k1 {run.bm25.k1:g}, b {run.bm25.b:g}), {record.searcher}"

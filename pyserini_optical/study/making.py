@@ -10,9 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pyserini_optical.data import Manifest, fingerprint, fingerprint_texts, read_run, write_run, write_text
+from pyserini_optical.data import (
+    Manifest,
+    fingerprint,
+    fingerprint_texts,
+    order_hits,
+    read_run,
+    write_run,
+    write_text,
+)
 from pyserini_optical.data.settings import check
-from pyserini_optical.errors import OpticalError
+from pyserini_optical.errors import InputError, OpticalError
 from pyserini_optical.progress import say
 from pyserini_optical.study.collection import Corpus
 from pyserini_optical.study.settings import Bm25Settings, Study, StudyRun
@@ -86,6 +94,8 @@ class Making:
             inputs["documents"] = self._documents
             if self.encoder.late_interaction:  # weights alone do not say so
                 parameters["scores"] = "maxsim"
+        if self.run.file:
+            inputs["file"] = fingerprint(self.run.file)
         for name in self.run.runs:
             inputs[f"run {name}"] = self.earlier[name].sha256
             parameters["fusion"] = self.run.fusion
@@ -139,6 +149,8 @@ class Making:
     def _search(self) -> _Found:
         if self.run.runs:
             return self._fuse()
+        if self.run.file:
+            return self._read()
         return self._lexical() if self.run.lexical else self._dense()
 
     def _fuse(self) -> _Found:
@@ -146,6 +158,15 @@ class Making:
 
         parts = [self._hits_of(name) for name in self.run.runs]
         return self.run.fusion, "", Path(), fuse(parts, fusion=Fusion(self.run.fusion), hits=self.study.hits)
+
+    def _read(self) -> _Found:
+        """Take over a run from elsewhere: the study's topics, and as many hits as its other runs have."""
+        there = read_run(self.run.file)
+        if not there.keys() & self.topics.keys():
+            remedy = "check that ids are the same"
+            raise InputError(f"shares no topic with {self.run.topics}", path=self.run.file, remedy=remedy)
+        found = {topic: dict(order_hits(there.get(topic, {}))[: self.study.hits]) for topic in self.topics}
+        return self.run.file, "", Path(), found
 
     def _hits_of(self, name: str) -> dict[str, dict[str, float]]:
         path = self.folder / f"{name}.txt.xz"

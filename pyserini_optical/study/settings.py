@@ -81,7 +81,7 @@ class StudyRun:
     topics : str
         Which set of topics.
     search : str
-        ``bm25``, ``psq``, ``fuse``, a model (path, hub name, ``package:…``), or a recipe (``.yaml``), which is
+        ``bm25``, ``psq``, ``fuse``, ``run``, a model (path, hub name, ``package:…``), or a recipe (``.yaml``), which is
         distilled first. What was made for late interaction searches by exact MaxSim over a token store.
     set : list of str
         Settings over the recipe.
@@ -91,6 +91,8 @@ class StudyRun:
         For ``bm25`` and ``psq``.
     table : TableSettings, optional
         For ``psq``: the translation table; its encoder may be a recipe too.
+    file : str
+        For ``run``: a TREC run file from elsewhere, on the same topics and corpus.
     runs : list of str
         For ``fuse``: earlier runs of the study.
     fusion : str
@@ -105,6 +107,7 @@ class StudyRun:
     corpus: str = ""
     bm25: Bm25Settings = field(default_factory=Bm25Settings)
     table: TableSettings | None = None
+    file: str = ""
     runs: list[str] = field(default_factory=list)
     fusion: str = "rrf"
     translations: int = 5
@@ -121,6 +124,8 @@ class StudyRun:
             raise RecipeError("`bm25` is for `search: bm25` and `search: psq`")
         if (self.search == "fuse") != bool(self.runs):
             raise RecipeError("`runs` is needed for `search: fuse`, and for that alone")
+        if (self.search == "run") != bool(self.file):
+            raise RecipeError("`file` is needed for `search: run`, and for that alone")
         if self.translations < 1 or not 0 <= self.probability <= 1:
             problem = f"got {self.translations} and {self.probability:g}"
             raise RecipeError(f"translations must be at least 1 and probability from 0 to 1, {problem}")
@@ -137,7 +142,7 @@ class StudyRun:
         """The model or recipe that searches or makes the translation table; empty if there is none."""
         if self.table is not None:
             return self.table.encoder
-        return "" if self.lexical or self.search == "fuse" else self.search
+        return "" if self.lexical or self.search in ("fuse", "run") else self.search
 
     @property
     def distils(self) -> bool:
