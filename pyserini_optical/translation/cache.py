@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import InputError
 
 # SQLite's oldest limit on the parameters of a question is 999.
@@ -26,21 +28,36 @@ class TranslationCache:
         self._path = path
 
     def known(self, version: str, texts: Sequence[str]) -> dict[str, str]:
-        """Give what a translator of this version made of these texts, as far as it is there."""
+        """Give what a translator of this version made of these texts, as far as it is there.
+
+        Raises
+        ------
+        InputError
+            The file cannot be used, or a translation is not what was kept.
+        """
         found: dict[str, str] = {}
         with self._open() as connection:
             for start in range(0, len(texts), _ASKED):
                 asked = texts[start : start + _ASKED]
                 places = ",".join("?" * len(asked))
-                question = f"SELECT text, translation FROM translations WHERE version = ? AND text IN ({places})"
-                found.update(connection.execute(question, (version, *asked)).fetchall())
+                columns = "text, translation, checksum"
+                question = f"SELECT {columns} FROM translations WHERE version = ? AND text IN ({places})"
+                for text, translation, checksum in connection.execute(question, (version, *asked)):
+                    # Those from before there were checksums have none.
+                    if checksum not in (None, _checksum(version, text, translation)):
+                        problem = f"the translation of {shown(text)} is damaged"
+                        remedy = "remove the file, and all is translated again"
+                        raise InputError(problem, path=self._path, remedy=remedy)
+                    found[text] = translation
         return found
 
     def add(self, version: str, translations: Mapping[str, str]) -> None:
         """Keep translations, all of them or none."""
-        rows = [(version, text, translation) for text, translation in translations.items()]
         with self._open() as connection:
-            connection.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?, ?)", rows)
+            connection.executemany(
+                "INSERT OR REPLACE INTO translations (version, text, translation, checksum) VALUES (?, ?, ?, ?)",
+                ((version, text, made, _checksum(version, text, made)) for text, made in translations.items()),
+            )
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -51,8 +68,12 @@ class TranslationCache:
             with connection:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS translations"
-                    " (version TEXT, text TEXT, translation TEXT, PRIMARY KEY (version, text)) WITHOUT ROWID"
+                    " (version TEXT, text TEXT, translation TEXT, checksum INT, PRIMARY KEY (version, text))"
+                    " WITHOUT ROWID"
                 )
+                columns = connection.execute("SELECT name FROM pragma_table_info('translations')")
+                if ("checksum",) not in columns.fetchall():
+                    connection.execute("ALTER TABLE translations ADD COLUMN checksum INT")
                 yield connection
         except (sqlite3.Error, OSError) as error:
             remedy = "remove the file, or choose a directory that can be written to"
@@ -60,3 +81,8 @@ class TranslationCache:
         finally:
             if connection is not None:
                 connection.close()
+
+
+def _checksum(*texts: str) -> int:
+    """SQLite looks whether its pages fit each other, not at the texts in them."""
+    return zlib.crc32("\0".join(texts).encode("utf-8", "surrogatepass"))

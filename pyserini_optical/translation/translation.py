@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from pyserini_optical.data import Pathish, read_corpus, read_topics, write_text, write_topics
+from pyserini_optical.data import Pathish, one_process, read_corpus, read_topics, write_text, write_topics
 from pyserini_optical.data.fields import one_line, shown
 from pyserini_optical.data.settings import nearest
 from pyserini_optical.errors import InputError
@@ -22,7 +22,7 @@ from pyserini_optical.translation.table import Table
 from pyserini_optical.translation.translator import Spec, Translator, parse_spec
 
 TRANSLATORS: dict[str, Callable[[Spec, Path], Translator]] = {
-    "marian": lambda spec, work: Marian(spec),
+    "marian": Marian,
     "apertium": lambda spec, work: Apertium(spec),
     "dictionary": lambda spec, work: Dictionary(spec),
     "table": lambda spec, work: Table(spec),
@@ -86,6 +86,7 @@ def translate_texts(translator: Translator, texts: Mapping[str, str], work: Path
     return {name: done[name] for name in lines}
 
 
+@one_process("output")
 def translate(
     translator: Translator | str,
     source: Pathish,

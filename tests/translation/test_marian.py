@@ -73,6 +73,8 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        # Marian's own models start from a vector of zeros, which CTranslate2 takes for granted.
+        model.get_input_embeddings().weight.data[pad] = 0
     model.generation_config.max_length = 32
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -85,6 +87,27 @@ def test_it_translates_sentence_by_sentence(marian: Path, tmp_path: Path) -> Non
     texts = dict(enumerate([*PAIRS, "mwalimu anaona soko. kamwe! mto kale"]))
     found = translate_texts(translator, {str(n): text for n, text in texts.items()}, tmp_path)
     assert list(found.values()) == [*PAIRS.values(), "the teacher sees the market. never! the old river"]
+
+
+@pytest.mark.parametrize("engine", ["ctranslate2", "ctranslate2-int8"])
+def test_ctranslate2_says_the_same(marian: Path, tmp_path: Path, engine: str) -> None:
+    pytest.importorskip("ctranslate2", reason="the extra `translate` brings it")
+    translator = load_translator(f"marian:{marian}?engine={engine}", tmp_path)
+    assert engine in translator.version
+    texts = ["mwalimu anaona soko. kamwe! mto kale", "nyumba mpya"]
+    assert translator.translate(texts, ["1", "2"]) == [
+        "the teacher sees the market. never! the old river",
+        "a new house",
+    ]
+    # Converted once.
+    [converted] = (tmp_path / "models").iterdir()
+    made = (converted / "model.bin").stat().st_mtime_ns
+    again = load_translator(f"marian:{marian}?engine={engine}", tmp_path)
+    assert again.version == translator.version
+    assert (converted / "model.bin").stat().st_mtime_ns == made
+    (converted / "model.bin").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="remove it to convert the model again"):
+        load_translator(f"marian:{marian}?engine={engine}", tmp_path)
 
 
 def test_what_is_translated_is_not_translated_again(
