@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: quickstart test lint types check docs gallery clean
+.PHONY: quickstart test lint types check soak fuzz matrix licences docs gallery clean
 
 quickstart: $(READY)
 	$(BIN)/pyserini-optical quickstart
@@ -19,6 +19,25 @@ types: $(READY)
 	$(BIN)/mypy
 
 check: lint types test
+
+# Kills every command at random points and compares what it ends in; KILLS=50 a command take minutes on a free core.
+KILLS ?= 50
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py --kills $(KILLS)
+
+# Coverage-guided fuzzing of everything that reads a file; what it finds lies in work/fuzz.
+SECONDS ?= 600
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet "atheris>=3"
+	$(BIN)/python benchmarks/fuzz.py --seconds $(SECONDS)
+
+# The tests against the lowest and the newest dependencies, on Python 3.11 and 3.12; gigabytes are fetched.
+matrix: $(READY)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python benchmarks/matrix.py
+
+licences: $(READY)
+	$(BIN)/python docs/licences.py > docs/licences.md
 
 docs: $(READY)
 	$(BIN)/mkdocs build --strict

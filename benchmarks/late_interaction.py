@@ -47,6 +47,7 @@ class Replay:
     """Stands for the encoder of a store and gives its token vectors again, in the order of the corpus."""
 
     name = "replay"
+    device = "cpu"
 
     def __init__(self, store: TokenStore) -> None:
         self.token_fingerprint = store.made_by

@@ -102,7 +102,8 @@ def test_it_makes_runs_and_a_report(study: Path, compared: Comparison) -> None:
         "Fisher's randomisation test",
         "DefaultEnglishAnalyzer over title + text",
         "recipe.yaml seed=1",
-        "Versions: python 3.",
+        "Versions: ",
+        ", python 3.",
     ):
         assert said in report
     assert {path.name for path in folder.iterdir()} >= {"report.md", "report.tex", "report.json", "manifest.json"}

@@ -117,7 +117,9 @@ def test_a_run_from_elsewhere_takes_part(study: Path, tmp_path: Path) -> None:
     found = run_study(mine, tmp_path / "out", work=study.parent / "work")
     assert list(found.scores) == ["theirs"]
     whole, cut = read_run(theirs), read_run(tmp_path / "out" / "runs" / "theirs.txt.xz")
-    assert {topic: list(hits.items())[:3] for topic, hits in whole.items()} == {t: list(h.items()) for t, h in cut.items()}
+    assert {topic: list(hits.items())[:3] for topic, hits in whole.items()} == {
+        t: list(h.items()) for t, h in cut.items()
+    }
     assert f"read from {theirs}" in (tmp_path / "out" / "report.md").read_text()
     theirs_alone = tmp_path / "other.txt"
     theirs_alone.write_text("nobody Q0 p 1 1.0 x\n")

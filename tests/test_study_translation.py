@@ -112,7 +112,7 @@ def test_a_second_call_skips_everything(study: Path, compared: Comparison, capsy
     before = {path: path.stat().st_mtime_ns for path in work.rglob("*.tsv.xz")} | {
         path: path.stat().st_mtime_ns for path in (work / "corpora").iterdir()
     }
-    assert len(before) == 4  # tables in both directions and by plans, and a corpus
+    assert len(before) == 5  # tables in both directions and by plans, a corpus and its checksum
     capsys.readouterr()
     again = run_study(study, work=work)
     lines = capsys.readouterr().err.splitlines()

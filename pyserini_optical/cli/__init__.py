@@ -10,15 +10,22 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from pyserini_optical.errors import OpticalError
 
 COMMANDS = (
     "quickstart",
     "distill",
+    "make-training-data",
     "fine-tune",
+    "train-generator",
+    "generate",
     "encode",
     "search",
     "rerank",
@@ -29,6 +36,20 @@ COMMANDS = (
     "study",
     "pyserini",
     "doctor",
+)
+
+# Those that keep what is finished; the others are made anew.
+_GOING_ON = (
+    "quickstart",
+    "distill",
+    "make-training-data",
+    "fine-tune",
+    "rerank",
+    "train-generator",
+    "generate",
+    "encode",
+    "translate",
+    "study",
 )
 
 
@@ -70,15 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 failed (with one sentence on stderr), 130 interrupted; wrong use leaves with 2.
+        Exit status: 0 done, 1 failed (with one sentence on stderr), 130 interrupted (SIGINT), 143 ended (SIGTERM);
+        wrong use leaves with 2.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A table is better with a question mark in it than not at all, where the terminal has no Unicode.
         sys.stdout.reconfigure(errors="replace")
     args = _parser().parse_args(arguments)
     try:
-        args.execute(args)
-        sys.stdout.flush()
+        with _sigterm_raised():
+            args.execute(args)
+            sys.stdout.flush()
     except OpticalError as error:
         return _fail(args.command, str(error), 1)
     except BrokenPipeError:
@@ -88,9 +111,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return _fail(args.command, f"{place}{error.strerror or error}; check the disk and its permissions", 1)
-    except KeyboardInterrupt:
-        return _fail(args.command, "interrupted; the same command goes on from what is finished", 130)
+    except KeyboardInterrupt as stop:
+        ended = isinstance(stop, _Terminated)
+        after = "the same command goes on from what is finished" if args.command in _GOING_ON else "run it again"
+        return _fail(args.command, f"{'ended by SIGTERM' if ended else 'interrupted'}; {after}", 143 if ended else 130)
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came; what is half done is put away as after Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Raise on SIGTERM inside the block, in the thread that may have handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the clean-up short
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _fail(command: str, message: str, status: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyserini_optical.data.bitext import FilterReport, Pair, filter_bitext, read_bitext, read_moses
 from pyserini_optical.data.corpora import Passage, read_corpus
 from pyserini_optical.data.files import Pathish, read_lines, write_beside, write_text
-from pyserini_optical.data.manifest import Manifest, fingerprint, fingerprint_texts, versions
+from pyserini_optical.data.locks import one_process, only_process
+from pyserini_optical.data.manifest import Manifest, fingerprint, fingerprint_files, fingerprint_texts, versions
 from pyserini_optical.data.topics import read_topics, write_topics
 from pyserini_optical.data.trec import order_hits, read_qrels, read_run, write_run
 
@@ -17,7 +18,10 @@ __all__ = [
     "Pathish",
     "filter_bitext",
     "fingerprint",
+    "fingerprint_files",
     "fingerprint_texts",
+    "one_process",
+    "only_process",
     "order_hits",
     "read_bitext",
     "read_corpus",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyserini_optical.data.files import Pathish
 from pyserini_optical.errors import InputError
 
@@ -49,3 +51,8 @@ def checked_text(text: str, what: str, *, path: Pathish | None = None, line: int
 def one_line(text: str) -> str:
     """Collapse white space, so that a text fits between tabs."""
     return " ".join(text.split())
+
+
+def is_folder_name(text: str) -> bool:
+    """Tell whether a text can be the name of a folder, and of one that lies where it is made."""
+    return text not in ("", "..") and Path(text).name == text and text.isprintable() and len(text.encode()) < 200

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gzip
 import io
 import lzma
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -21,6 +24,8 @@ Pathish = str | PathLike[str]
 
 # No sentence, passage or record comes near it; without it a file that has no line ends would fill the memory.
 LONGEST_LINE = 2**26
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _reader(path: Path) -> io.BufferedIOBase:
@@ -87,33 +92,61 @@ def read_lines(path: Pathish) -> Iterator[tuple[int, str]]:
 def write_beside(path: Pathish) -> Iterator[Path]:
     """Give a temporary path in the same directory, renamed to ``path`` when the block ends well and removed otherwise.
 
-    The suffix is kept, so that compressing writers choose the right format. Parent directories are made.
+    The suffix is kept, so that compressing writers choose the right format. Parent directories are made. What a killed
+    process left of the same file is removed. The bytes are on the disk before the name is.
 
     Raises
     ------
     InputError
-        ``path`` is a directory, or the one that would hold it cannot be written to.
+        ``path`` is a directory or a device, or the directory that would hold it cannot be written to.
     """
     path = Path(path)
     if os.path.isdir(path):
         raise InputError("is a directory, cannot be written as a file", path=path, remedy="name a file inside it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        # The temporary file would replace it: /dev/null would be a device no more.
+        raise InputError("is not a regular file, cannot be written as one", path=path, remedy="name a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        _remove_left(path)
+        handle, temporary = _temporary(path)
     except OSError as error:
         remedy = "choose an output directory that can be written to"
         raise InputError(f"cannot be written ({error.strerror})", path=path, remedy=remedy) from None
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
+        os.fsync(handle)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            error.filename = str(path)  # a write does not know its file's name
         raise
+    finally:
+        os.close(handle)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """Make a temporary file that is locked while it is open, by which a living process is told from a killed one."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        with suppress(OSError):  # a file system without locks; nothing is removed there
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # taken for one that was left, before it was locked
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what processes that were killed while they wrote the same file have left."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}{re.escape(path.suffix)}")
+    for left in [Path(entry) for entry in os.scandir(path.parent) if ours.fullmatch(entry.name)]:
+        with suppress(OSError), open(left, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -14,7 +15,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is too large for a number")
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def parse_object(text: str, *, path: Pathish, line: int | None = None) -> dict[str, Any]:
@@ -24,6 +32,7 @@ def parse_object(text: str, *, path: Pathish, line: int | None = None) -> dict[s
     ------
     InputError
         It is not JSON (``NaN`` and ``Infinity`` are not), nested too deeply to read, or something else than an object.
+        Where it is a whole file, also if a text in it cannot be written as UTF-8.
     """
     remedy = "write one JSON object a line" if line is not None else "write one JSON object"
     try:
@@ -38,6 +47,8 @@ def parse_object(text: str, *, path: Pathish, line: int | None = None) -> dict[s
     if not isinstance(value, dict):
         problem = f"expected a JSON object, found {type(value).__name__}"
         raise InputError(problem, path=path, line=line, remedy=remedy)
+    if line is None and "\\u" in text and not _is_unicode(json.dumps(value, ensure_ascii=False)):
+        raise InputError("a text holds half of a surrogate pair", path=path, remedy="write the file again as UTF-8")
     return value
 
 
@@ -62,9 +73,15 @@ def string(value: object, key: str, *, path: Pathish, line: int) -> str:
         raise InputError(problem, path=path, line=line, remedy="put it in quotes")
     if "\0" in value:
         raise InputError(f"NUL character in `{key}`", path=path, line=line, remedy="remove it")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
+    if not _is_unicode(value):
         problem = f"`{key}` holds half of a surrogate pair"
-        raise InputError(problem, path=path, line=line, remedy="write the file again as UTF-8") from None
+        raise InputError(problem, path=path, line=line, remedy="write the file again as UTF-8")
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,7 +1,7 @@
-"""What a step was made from: fingerprints of its inputs, its parameters, and the versions at work.
+"""What a step was made from: fingerprints of its inputs, its parameters, the versions and the machine at work.
 
 A step leaves a manifest when it is done. It is skipped the next time if the manifest matches, and a report reads from
-it where a number comes from.
+it where a number comes from. The fingerprints of what was made are in it too: whoever reads the files checks them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from pyserini_optical.data.files import Pathish, read_lines, write_text
 from pyserini_optical.data.jsonl import parse_object
-from pyserini_optical.errors import InputError
+from pyserini_optical.errors import CheckpointError, InputError
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "pyserini", "POT", "faiss-cpu", "ranx")
 
@@ -55,6 +55,25 @@ def fingerprint(path: Pathish) -> str:
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise InputError(problem, path=error.filename or path, remedy="check the path and its permissions") from None
+
+
+def fingerprint_files(folder: Pathish, *, but: Collection[str] = ()) -> dict[str, str]:
+    """Give the SHA-256 of each file below a folder by its name there, those that :func:`fingerprint` counts.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder.
+    but : collection of str
+        Names of files that are left out.
+
+    Raises
+    ------
+    InputError
+        A file may not be read.
+    """
+    folder = Path(folder)
+    return {name: fingerprint(folder / name) for name in sorted(_names(folder)) if name not in but}
 
 
 def fingerprint_texts(texts: Iterable[str]) -> str:
@@ -111,12 +130,18 @@ class Manifest:
         Everything else that decides the outcome.
     versions : dict of str to str
         Versions at work; information, not part of the comparison.
+    outputs : dict of str to str
+        Fingerprints of the files that were made, by their names in the step's folder; see :meth:`check`.
+    machine : dict of str to str
+        What else the last bits of the numbers hang on: processor, threads, device, precision; information too.
     """
 
     step: str
     inputs: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=lambda: versions())
+    outputs: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
 
     def matches(self, other: Manifest) -> bool:
         """Say whether both stand for the same outcome: the same step, inputs and parameters, as JSON writes them."""
@@ -138,11 +163,30 @@ class Manifest:
             The file is missing or is not a manifest.
         """
         record = parse_object("\n".join(line for _, line in read_lines(path)), path=path)
-        expected = {"step": str, "inputs": dict, "parameters": dict, "versions": dict}
-        if {key: type(value) for key, value in record.items()} != expected:
+        # Manifests of earlier versions lack the last two.
+        found = {key: type(value) for key, value in ({"outputs": {}, "machine": {}} | record).items()}
+        expected = {"step": str, "inputs": dict, "parameters": dict, "versions": dict, "outputs": dict, "machine": dict}
+        if found != expected or not all(map(_is_inside, record.get("outputs", ()))):
             remedy = "delete it and run the step again"
             raise InputError(f"not a manifest ({', '.join(expected)})", path=path, remedy=remedy)
         return cls(**record)
+
+    def check(self, folder: Pathish, remedy: str) -> None:
+        """Compare the files in the step's folder with their fingerprints, which costs about a second a gigabyte.
+
+        Raises
+        ------
+        CheckpointError
+            A file, which is named, is missing or is not what the step made.
+        """
+        for name, wanted in self.outputs.items():
+            path = Path(folder) / name
+            try:
+                found = _file_digest(path)
+            except OSError as error:
+                raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+            if found != wanted:
+                raise CheckpointError(f"{path}: damaged or truncated, its checksum is not the one it had; {remedy}")
 
     def _decisive(self) -> str:
         return _json([self.step, self.inputs, self.parameters])
@@ -155,6 +199,11 @@ def _json(value: object, indent: int | None = None) -> str:
 def _file_digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _refuse(error: OSError) -> None:

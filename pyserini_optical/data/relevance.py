@@ -1,40 +1,105 @@
-"""Relevance labels as training data: questions with the passage that answers each."""
+"""Relevance labels as training data: questions with the passage that answers each, perhaps with hard negatives."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pyserini_optical.data.fields import checked_id, checked_text, one_line
-from pyserini_optical.data.files import Pathish, read_lines
+from pyserini_optical.data.files import Pathish, read_lines, write_text
+from pyserini_optical.data.jsonl import read_objects, string
 from pyserini_optical.errors import InputError
 
 
 class Question(NamedTuple):
-    """A question, the id of its relevant passage, and answers as they stand there (may be none)."""
+    """A question.
+
+    Attributes
+    ----------
+    text : str
+        The question.
+    passage : str
+        Id of its relevant passage.
+    answers : tuple of str
+        As they stand in the passage; may be empty.
+    negatives : tuple of str
+        Ids of passages that seem relevant and are not, best first; may be empty.
+    """
 
     text: str
     passage: str
     answers: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
 
 
 def read_relevance(path: Pathish) -> list[Question]:
-    """Read questions, ``question⇥passage id⇥answer⇥answer…`` a line; the answers may be left out.
+    """Read questions, ``question⇥passage id⇥answer⇥answer…`` a line (the answers may be left out), or JSONL.
+
+    A file that ends in ``.jsonl``, ``.jsonl.gz`` or ``.jsonl.xz`` has objects with ``question``, ``passage`` and
+    perhaps ``answers`` and ``negatives``, lists of texts and of passage ids; other keys are passed over.
 
     Raises
     ------
     InputError
-        A line with fewer than two columns, an empty question or answer, a bad id, or no question.
+        A line with fewer than two columns or without these keys, an empty question or answer, a bad id, or no question.
     """
-    questions = []
+    name = Path(path)
+    suffix = name.with_suffix("").suffix if name.suffix in (".gz", ".xz") else name.suffix
+    questions = list(_objects(path) if suffix == ".jsonl" else _columns(path))
+    if not questions:
+        raise InputError("holds no questions", path=path, remedy="check that it is the right file")
+    return questions
+
+
+def write_relevance(path: Pathish, questions: Iterable[Question]) -> None:
+    """Write questions as JSONL, for :func:`read_relevance`; the file appears when it is complete."""
+    with write_text(path) as stream:
+        for question in questions:
+            record = {
+                "question": question.text,
+                "passage": question.passage,
+                "answers": question.answers,
+                "negatives": question.negatives,
+            }
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _columns(path: Pathish) -> Iterator[Question]:
     for number, line in read_lines(path):
         columns = line.split("\t")
         if len(columns) < 2:
             problem = "expected 2 columns or more separated by tabs, found 1"
             raise InputError(problem, path=path, line=number, remedy="write question⇥passage id⇥answer…")
-        text = one_line(checked_text(columns[0], "question", path=path, line=number))
-        passage = checked_id(columns[1], "passage id", path=path, line=number)
-        answers = tuple(checked_text(answer, "answer", path=path, line=number) for answer in columns[2:])
-        questions.append(Question(text, passage, answers))
-    if not questions:
-        raise InputError("holds no questions", path=path, remedy="check that it is the right file")
-    return questions
+        yield _question(columns[0], columns[1], columns[2:], (), path, number)
+
+
+def _objects(path: Pathish) -> Iterator[Question]:
+    for number, record in read_objects(path):
+        missing = [key for key in ("question", "passage") if key not in record]
+        if missing:
+            problem = f"no `{missing[0]}`"
+            raise InputError(problem, path=path, line=number, remedy="write what `make-training-data` writes")
+        text, passage = (string(record[key], key, path=path, line=number) for key in ("question", "passage"))
+        answers, negatives = (_texts(record, key, path, number) for key in ("answers", "negatives"))
+        yield _question(text, passage, answers, negatives, path, number)
+
+
+def _texts(record: dict[str, Any], key: str, path: Pathish, line: int) -> list[str]:
+    values = record.get(key, [])
+    if not isinstance(values, list):
+        remedy = "write a list of strings"
+        raise InputError(f"`{key}` is {type(values).__name__}, expected a list", path=path, line=line, remedy=remedy)
+    return [string(value, key, path=path, line=line) for value in values]
+
+
+def _question(
+    text: str, passage: str, answers: Iterable[str], negatives: Iterable[str], path: Pathish, line: int
+) -> Question:
+    return Question(
+        one_line(checked_text(text, "question", path=path, line=line)),
+        checked_id(passage, "passage id", path=path, line=line),
+        tuple(checked_text(answer, "answer", path=path, line=line) for answer in answers),
+        tuple(checked_id(negative, "negative", path=path, line=line) for negative in negatives),
+    )

@@ -13,6 +13,8 @@ def model_card(recipe: Recipe) -> str:
         how += f", its vectors moved by {recipe.student.map}"
     if recipe.relevance is not None:
         how += f", then by {', '.join(str(entry['name']) for entry in recipe.relevance.objectives)}"
+    if recipe.quick is not None:
+        how += f", then by the scores of `{recipe.quick.cross_encoder or recipe.quick.generator}`"
     documents = "It encodes queries; documents are encoded by the teacher, in English."
     if recipe.documents == "self":
         documents = "It encodes queries and documents."

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyserini_optical.data import Manifest, Pathish, write_text
-from pyserini_optical.errors import InputError
+from pyserini_optical.data import Manifest, Pathish, fingerprint_files, write_text
+from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 # What makes checkpoints; an index or a study has a manifest too, and must not be replaced by one.
-_STEPS = ("distill", "fine-tune")
+_STEPS = ("distill", "fine-tune", "train-generator")
 
 
 class Checkpoint:
@@ -45,10 +46,17 @@ class Checkpoint:
 
     def is_made(self, manifest: Manifest) -> bool:
         """Tell whether it is there, made from the same things."""
-        made = (self.output / "model.safetensors").is_file() and _stands_for(self.output, manifest)
-        if made:
-            say(f"{self.output}: is there already, made from the same recipe and data")
-        return made
+        if not (self.output / "model.safetensors").is_file() or not _stands_for(self.output, manifest):
+            return False
+        try:
+            Manifest.load(self.output / MANIFEST).check(self.output, "it is made again")
+        except CheckpointError as error:
+            say(str(error))
+            return False
+        say(f"{self.output}: is there already, made from the same recipe and data")
+        if self.work.exists():  # of a process that was killed in its last moment
+            self._remove_work()
+        return True
 
     def claim(self, manifest: Manifest) -> Path:
         """Give the work folder: that of an earlier process if it was for the same thing, else an empty one.
@@ -59,7 +67,7 @@ class Checkpoint:
             It cannot be written.
         """
         if self.work.exists() and not _stands_for(self.work, manifest):
-            shutil.rmtree(self.work)
+            self._remove_work()
         try:
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -72,11 +80,14 @@ class Checkpoint:
         self, model: Model, manifest: Manifest, provenance: Provenance, card: str, log: list[dict[str, Any]]
     ) -> Path:
         """Write the checkpoint beside, put it in its place, and remove the work folder."""
+        from pyserini_optical.models.device import machine
         from pyserini_optical.models.transformer import save_transformer
 
         beside = self.work / "checkpoint"
         shutil.rmtree(beside, ignore_errors=True)
         save_transformer(model, beside)
+        # What decides the vectors; `optical.json` may be changed by hand, and has fingerprints of its own.
+        manifest = replace(manifest, outputs=fingerprint_files(beside), machine=machine(str(model.device)))
         provenance.save(beside)
         with write_text(beside / "README.md") as stream:
             stream.write(card)
@@ -90,9 +101,12 @@ class Checkpoint:
             shutil.rmtree(replaced, ignore_errors=True)
             os.replace(self.output, replaced)
         os.replace(beside, self.output)
-        (self.work / MANIFEST).unlink()  # first: from a folder that is half removed none goes on
-        shutil.rmtree(self.work)
+        self._remove_work()
         return self.output
+
+    def _remove_work(self) -> None:
+        (self.work / MANIFEST).unlink(missing_ok=True)  # first: from a folder that is half removed none goes on
+        shutil.rmtree(self.work)
 
 
 def _stands_for(folder: Path, manifest: Manifest) -> bool:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sentence_transformers import (
+    CrossEncoder,
+    CrossEncoderTrainer,
+    CrossEncoderTrainingArguments,
     MultiVectorEncoder,
     MultiVectorEncoderTrainer,
     MultiVectorEncoderTrainingArguments,
@@ -19,10 +22,11 @@ from sentence_transformers import (
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from pyserini_optical.data import write_text
-from pyserini_optical.errors import RecipeError
+from pyserini_optical.data import Manifest, fingerprint_files, write_text
+from pyserini_optical.distillation.finite import SkipsBadBatches
+from pyserini_optical.errors import InputError, OpticalError, RecipeError
 from pyserini_optical.models.device import has_fast_bfloat16
-from pyserini_optical.models.transformer import quiet, save_transformer
+from pyserini_optical.models.transformer import first_line, quiet, save_transformer
 from pyserini_optical.progress import Advance, progress, say
 
 if TYPE_CHECKING:
@@ -34,7 +38,9 @@ if TYPE_CHECKING:
 
     from pyserini_optical.distillation.recipe import TrainingRecipe
 
-Model: TypeAlias = SentenceTransformer | MultiVectorEncoder
+Model: TypeAlias = SentenceTransformer | MultiVectorEncoder | CrossEncoder
+
+_MANIFEST = "manifest.json"
 
 
 def train(
@@ -54,7 +60,7 @@ def train(
 
     Parameters
     ----------
-    model : SentenceTransformer or MultiVectorEncoder
+    model : SentenceTransformer, MultiVectorEncoder or CrossEncoder
         At its start.
     loss : torch.nn.Module
         What it learns, in sentence-transformers' convention.
@@ -83,7 +89,7 @@ def train(
     Raises
     ------
     RecipeError
-        Training diverged: the weights are not finite any more.
+        Training diverged: gradients or weights are not finite any more.
     """
     device = str(model.device)
     steps = max(1, round(-(-len(dataset) // setting.batch_size) * setting.epochs))
@@ -137,7 +143,8 @@ def train(
     model.max_seq_length = usual
     if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
         raise RecipeError("training diverged, the weights are not finite any more; lower training.learning_rate")
-    return list(trainer.state.log_history)
+    # Without the trainer's summary: after an interruption its mean loss is of the last process alone.
+    return [entry for entry in trainer.state.log_history if "train_runtime" not in entry]
 
 
 def _roles(model: MultiVectorEncoder, dataset: Dataset, queries: Collection[str]) -> dict[str, dict[str, str]]:
@@ -152,6 +159,8 @@ def _kinds(model: Model) -> tuple[type[BaseTrainer], type[BaseTrainingArguments]
     """Sentence-transformers has a trainer for each kind of model."""
     if isinstance(model, MultiVectorEncoder):
         return _LateInteractionTrainer, MultiVectorEncoderTrainingArguments
+    if isinstance(model, CrossEncoder):
+        return _CrossEncoderTrainer, CrossEncoderTrainingArguments
     return _SingleVectorTrainer, SentenceTransformerTrainingArguments
 
 
@@ -161,7 +170,13 @@ def _last_checkpoint(work: Path) -> tuple[int, str | None]:
     for folder in work.glob("checkpoint-*"):
         try:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-            complete.append((int(state["global_step"]), str(folder)))
+            step = int(state["global_step"])
+            if (folder / _MANIFEST).is_file():
+                Manifest.load(folder / _MANIFEST).check(folder, "training goes on from an earlier one")
+            complete.append((step, str(folder)))
+        except OpticalError as error:
+            say(str(error))
+            shutil.rmtree(folder)
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder)
     step, last = max(complete, default=(0, None))
@@ -178,6 +193,13 @@ def _mend_best(path: Path, work: Path) -> None:
         state["best_model_checkpoint"] = str(work / Path(best).name)
         with write_text(path) as stream:
             json.dump(state, stream, indent=2)
+        _seal(path.parent)
+
+
+def _seal(folder: Path) -> None:
+    """Keep the checksums of a complete checkpoint."""
+    (folder / _MANIFEST).unlink(missing_ok=True)
+    Manifest("checkpoint", outputs=fingerprint_files(folder)).save(folder / _MANIFEST)
 
 
 class _Plain:
@@ -189,12 +211,24 @@ class _Plain:
     def _save(self: Any, output_dir: str | None = None, state_dict: Any = None) -> None:
         save_transformer(self.model, Path(output_dir or self.args.output_dir))
 
+    def _save_optimizer_and_scheduler(self: Any, output_dir: str) -> None:
+        try:
+            super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
+        except RuntimeError as error:  # which torch raises where the disk is full
+            raise InputError(
+                f"cannot be written ({first_line(error)})", path=output_dir, remedy="check the disk"
+            ) from None
 
-class _SingleVectorTrainer(_Plain, SentenceTransformerTrainer):  # type: ignore[misc]
+
+class _SingleVectorTrainer(_Plain, SkipsBadBatches, SentenceTransformerTrainer):  # type: ignore[misc]
     pass
 
 
-class _LateInteractionTrainer(_Plain, MultiVectorEncoderTrainer):  # type: ignore[misc]
+class _LateInteractionTrainer(_Plain, SkipsBadBatches, MultiVectorEncoderTrainer):  # type: ignore[misc]
+    pass
+
+
+class _CrossEncoderTrainer(_Plain, SkipsBadBatches, CrossEncoderTrainer):  # type: ignore[misc]
     pass
 
 
@@ -207,13 +241,16 @@ class _Patience(EarlyStoppingCallback):
 
 
 class _Progress(TrainerCallback):
-    """Shows the trainer's steps and development scores the way the package's other steps are shown."""
+    """Shows steps and development scores the way the package's other steps are shown, and seals checkpoints."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._advance(1)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        _seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         found = [value for key, value in kwargs["metrics"].items() if key.endswith("mate_mrr")]

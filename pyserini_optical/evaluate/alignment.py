@@ -229,10 +229,13 @@ def token_vectors(
     import torch
     from torch.nn import functional
 
+    from pyserini_optical.models.glosses import GlossTransformer
     from pyserini_optical.objectives import token_mask
 
+    first: Any = model[0]
+    read = first.gloss if isinstance(first, GlossTransformer) else str
     encoded: Any = model.tokenizer(
-        [list(words) for words in sentences],
+        [[read(word) for word in words] for words in sentences],
         is_split_into_words=True,
         padding=True,
         truncation=True,

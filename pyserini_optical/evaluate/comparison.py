@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 
-from pyserini_optical.data import Pathish, read_qrels, read_run
+from pyserini_optical.data import Pathish, one_process, read_qrels, read_run
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate.answers import Answers, read_answers
 from pyserini_optical.evaluate.context import gather, read_passages
@@ -136,6 +136,7 @@ class Comparison:
         return [other for other in self.scores if other in found]
 
 
+@one_process("report")
 def compare(
     qrels: Pathish | Qrels,
     runs: Sequence[Pathish] | Mapping[str, Source],

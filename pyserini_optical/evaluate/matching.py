@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import Pathish, write_text
+from pyserini_optical.data import Pathish, one_process, write_text
 from pyserini_optical.data.settings import nearest
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate.alignment import Link, word_links
@@ -94,6 +94,7 @@ class TokenMatch(NamedTuple):
     similarity: float
 
 
+@one_process("plot")
 def align(
     encoder: str | Encoder,
     foreign: str,

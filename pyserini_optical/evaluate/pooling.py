@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint
+from pyserini_optical.data import Manifest, Pathish, fingerprint, one_process
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate.comparison import Comparison, Inference, conclude
 from pyserini_optical.evaluate.context import Context
@@ -15,6 +15,7 @@ from pyserini_optical.evaluate.measures import Scores
 from pyserini_optical.evaluate.report import read_scores, write_report
 
 
+@one_process("report")
 def pool(
     reports: Mapping[str, Pathish],
     *,

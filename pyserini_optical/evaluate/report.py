@@ -142,7 +142,7 @@ def read_scores(path: Pathish) -> tuple[dict[str, Scores], tuple[str, ...]]:
     try:
         topics = tuple(map(str, content["topics"]))
         scores = {str(run["name"]): _scores(run, topics) for run in content["runs"]}
-        if not scores or len({tuple(one.values) for one in scores.values()}) > 1:
+        if not topics or not scores or len({tuple(one.values) for one in scores.values()}) > 1:
             raise ValueError
         return scores, tuple(map(str, content["unanswerable_topics"]))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -152,7 +152,7 @@ def read_scores(path: Pathish) -> tuple[dict[str, Scores], tuple[str, ...]]:
 
 def _scores(run: Mapping[str, Any], topics: tuple[str, ...]) -> Scores:
     values = {str(measure): np.array(each, dtype=np.float64) for measure, each in run["by_topic"].items()}
-    if not values or any(each.shape != (len(topics),) for each in values.values()):
+    if not values or any(each.shape != (len(topics),) or not np.isfinite(each).all() for each in values.values()):
         raise ValueError
     return Scores(
         topics=topics,

@@ -118,6 +118,8 @@ def _set_jvm_options(java: Java) -> None:
 
     # Pyserini sets this itself from 2.1 on: a logging library would greet on stderr.
     jnius_config.add_options("-Dslf4j.internal.verbosity=WARN")
+    # The JVM leaves SIGINT and SIGTERM to Python: it would end the process itself, without a word or a clean-up.
+    jnius_config.add_options("-Xrs")
     if not java.has_vector_module:
         unwanted = f"--add-modules={VECTOR_MODULE}"
         add_options = jnius_config.add_options

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pyserini_optical.data import Pathish, read_corpus, read_lines, write_text
+from pyserini_optical.data import (
+    Manifest,
+    Pathish,
+    fingerprint_files,
+    only_process,
+    read_corpus,
+    read_lines,
+    write_text,
+)
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.integration.analyzers import analyzer_for as analyzer_for
 from pyserini_optical.integration.analyzers import analyzer_name, check_analyzer, index_options, set_analyzer
@@ -44,6 +53,8 @@ class Bm25Index:
         How many passages are in it.
     asked : str
         The analyzer asked for; empty for the language's own.
+    files : dict of str to str
+        Fingerprints of the index's files, by their names; Lucene looks at few of its own checksums when it searches.
     """
 
     language: str
@@ -51,6 +62,7 @@ class Bm25Index:
     fields: tuple[str, ...]
     passages: int
     asked: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def bm25_index(
@@ -112,6 +124,7 @@ def bm25_index(
         searcher.close()
         if found.passages != count:
             raise CheckpointError(f"{target}: Anserini indexed {found.passages} of {count} passages; index them again")
+        found = replace(found, files=fingerprint_files(index))
         with write_text(index / RECORD) as file:
             file.write(json.dumps(asdict(found), indent=2) + "\n")
         index.replace(target)
@@ -167,9 +180,10 @@ def bm25_search(
     Raises
     ------
     CheckpointError
-        The index is broken or was made for another language.
+        The index is broken, a file of it is not as it was written, or it was made for another language.
     """
     record = bm25_record(index_dir)
+    Manifest("bm25", outputs=record.files).check(index_dir, "remove the folder and index the passages again")
     if language not in (None, record.language):
         raise CheckpointError(
             f"{os.fspath(index_dir)}: made for language {record.language!r} ({record.analyzer}), not {language!r}; "
@@ -253,15 +267,19 @@ def _plain(path: Pathish, stack: ExitStack) -> str:
 
 @contextmanager
 def _work_beside(target: Path) -> Iterator[Path]:
-    """Give a directory on the same disk, removed at the end."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        remedy = "choose a directory that can be written to"
-        raise InputError(f"cannot be written ({error.strerror})", path=target, remedy=remedy) from None
-    with work as name:
-        yield Path(name)
+    """Give an empty directory on the same disk, removed at the end, to one process at a time."""
+    work = target.with_name(f".{target.name}.work")
+    with only_process(target):
+        try:
+            shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+            work.mkdir()
+        except OSError as error:
+            remedy = "choose a directory that can be written to"
+            raise InputError(f"cannot be written ({error.strerror})", path=target, remedy=remedy) from None
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_documents(corpus: Pathish, folder: Path, fields: tuple[str, ...]) -> int:

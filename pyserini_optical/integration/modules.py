@@ -7,13 +7,14 @@ import importlib.util
 import runpy
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pyserini_optical.errors import InputError, OpticalError, SetupError
 from pyserini_optical.integration.java import ensure_java
+from pyserini_optical.integration.pickles import refused
 from pyserini_optical.integration.plugin import in_place_of_auto, register
 from pyserini_optical.integration.versions import mend_imports
 
@@ -35,7 +36,7 @@ def prepare() -> None:
     register()
 
 
-def run_module(name: str, arguments: Sequence[str]) -> int:
+def run_module(name: str, arguments: Sequence[str], *, unpickle: bool = False) -> int:
     """Run ``python -m pyserini.NAME ARGUMENTS`` in this process, prepared.
 
     Parameters
@@ -44,6 +45,8 @@ def run_module(name: str, arguments: Sequence[str]) -> int:
         A module of Pyserini that can be run, such as ``search.faiss``; a leading ``pyserini.`` may be there.
     arguments : sequence of str
         Handed on untouched.
+    unpickle : bool
+        Whether the module may read pickles, as ``search.faiss --encoded-queries`` wants to: they can hold code.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def run_module(name: str, arguments: Sequence[str]) -> int:
     InputError
         Pyserini has no such module.
     OpticalError
-        The module raised an exception.
+        The module raised an exception, or would have read a pickle.
     SetupError
         As :func:`prepare`.
     """
@@ -70,7 +73,11 @@ def run_module(name: str, arguments: Sequence[str]) -> int:
     saved = sys.argv
     sys.argv = [f"pyserini-optical pyserini {name}", *arguments]
     try:
-        with in_place_of_auto() if name == "encode.query" else nullcontext():
+        with ExitStack() as around:
+            if name == "encode.query":
+                around.enter_context(in_place_of_auto())
+            if not unpickle:
+                around.enter_context(refused())
             runpy.run_module(f"pyserini.{name}", run_name="__main__")
     except SystemExit as stop:
         if isinstance(stop.code, str):

@@ -70,7 +70,7 @@ def _open_command_lines() -> None:
         if choice and choice.choices and NAME not in choice.choices:
             choice.choices = [*choice.choices, NAME]
         found, rest = parse(self, args, namespace)
-        if "--encoder" in options and found.encoder and is_optical(found.encoder):
+        if "--encoder" in options and isinstance(found.encoder, str) and is_optical(found.encoder):
             found.encoder = OpticalName(found.encoder)
             dimension = options.get("--dimension")
             if dimension and found.dimension == dimension.default:

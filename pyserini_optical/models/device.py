@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -22,6 +23,17 @@ def has_fast_bfloat16(device: str) -> bool:
     except OSError:
         return False
     return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def machine(device: str) -> dict[str, str]:
+    """Say for a manifest what the last bits of a computation hang on, besides its input and the packages' versions."""
+    cuda = device.startswith("cuda")
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else device,
+        "processor": platform.machine(),
+        "precision": "bfloat16" if has_fast_bfloat16(device) else "float32",
+        "threads": str(torch.get_num_threads()),
+    }
 
 
 def autocast(device: str) -> AbstractContextManager[object]:

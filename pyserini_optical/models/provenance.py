@@ -68,6 +68,9 @@ class Provenance:
             found = cls(**read)
             if not isinstance(found.documents, str) or not isinstance(found.documents_fingerprint, str | None):
                 raise ValueError("documents and its fingerprint must be texts")
+            if not all(isinstance(part, dict) for part in (found.recipe, found.inputs, found.versions)):
+                raise ValueError("recipe, inputs and versions must be keys and values")
+            json.dumps(read, ensure_ascii=False, default=str).encode()  # no half of a surrogate pair
         except (OSError, ValueError, TypeError, RecursionError, CheckpointError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); distil or copy the checkpoint again") from None
         return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -13,11 +15,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from pyserini_optical.data import Manifest, fingerprint_texts, write_beside
-from pyserini_optical.errors import InputError
+from pyserini_optical.data import Manifest, fingerprint, fingerprint_texts, write_beside
+from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.device import autocast
 from pyserini_optical.objectives import Representation, represent
-from pyserini_optical.progress import Advance
+from pyserini_optical.progress import Advance, say
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -163,7 +165,8 @@ class TeacherVectors:
                     advance(len(numbers))
         with write_beside(names.offsets) as temporary:
             np.save(temporary, offsets)
-        manifest.save(cache / _MANIFEST)
+        outputs = {name.name: fingerprint(name) for name in names}
+        replace(manifest, outputs=outputs).save(cache / _MANIFEST)
         return _open(cache, manifest, len(lengths))
 
 
@@ -240,11 +243,16 @@ def _names(cache: Path) -> _Names:
 
 
 def _open(cache: Path, manifest: Manifest, sentences: int) -> _Store | None:
-    """Open a finished cache of the same things; nothing if there is none or a file of it is cut off."""
+    """Open a finished cache of the same things; nothing if there is none or a file of it is damaged or cut off."""
     try:
-        if not Manifest.load(cache / _MANIFEST).matches(manifest):
+        found = Manifest.load(cache / _MANIFEST)
+        if not found.matches(manifest):
             return None
+        found.check(cache, "it is made again")
         store = _Store(*(np.load(name, mmap_mode="r", allow_pickle=False) for name in _names(cache)))
+    except CheckpointError as error:
+        say(str(error))
+        return None
     except (InputError, OSError, ValueError, EOFError):
         return None
     tokens = int(store.offsets[-1]) if len(store.offsets) == sentences + 1 else -1
@@ -255,4 +263,9 @@ def _open(cache: Path, manifest: Manifest, sentences: int) -> _Store | None:
 def _array_file(path: Path, dtype: type, shape: tuple[int, ...]) -> Iterator[Any]:
     """Give a memory-mapped ``.npy`` array to fill; the file gets its name when the block ends well."""
     with write_beside(path) as temporary:
-        yield np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            # A page for which a full disk has no place would end the process without a word.
+            with open(temporary, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary))
+        yield array

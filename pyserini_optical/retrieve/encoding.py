@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint, read_corpus
+from pyserini_optical.data import Manifest, Pathish, fingerprint, one_process, read_corpus
 from pyserini_optical.errors import InputError
 from pyserini_optical.retrieve.faiss_index import PQ_LEAST, IndexType, write_index
 from pyserini_optical.retrieve.sharding import CorpusFolder, Shards, docid_file
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
 
 
+@one_process("index")
 def encode_corpus(
     encoder: Encoder | Pathish, corpus: Pathish, index: Pathish, *, kind: IndexType = "flat", device: str | None = None
 ) -> Path:
@@ -51,15 +52,15 @@ def encode_corpus(
         The encoder, or a shard of an earlier process, is broken.
     """
     from pyserini_optical.models import load_encoder
+    from pyserini_optical.models.device import machine
 
     if kind not in get_args(IndexType):
         raise InputError(f"unknown kind of index {kind!r}", remedy=f"choose from {', '.join(get_args(IndexType))}")
     if isinstance(encoder, str | PathLike):
         encoder = load_encoder(os.fspath(encoder), device)
     inputs = {"corpus": fingerprint(corpus), "encoder": encoder.document_fingerprint}
-    folder = CorpusFolder(
-        index, Manifest("encode", inputs=inputs, parameters={"kind": kind}), ("index", "docid"), "an index"
-    )
+    manifest = Manifest("encode", inputs=inputs, parameters={"kind": kind}, machine=machine(encoder.device))
+    folder = CorpusFolder(index, manifest, ("index", "docid"), "an index")
     if folder.is_made():
         return Path(index)
     total = sum(1 for _ in read_corpus(corpus))

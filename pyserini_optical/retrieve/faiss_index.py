@@ -10,8 +10,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import read_lines, write_beside
+from pyserini_optical.data import Manifest, read_lines, write_beside
 from pyserini_optical.errors import CheckpointError, InputError, SetupError
+from pyserini_optical.retrieve.sharding import MANIFEST
 
 IndexType = Literal["flat", "hnsw", "pq"]
 Vectors = NDArray[np.float32]
@@ -124,13 +125,16 @@ def open_index(folder: Path) -> tuple[Any, list[str]]:
     Raises
     ------
     CheckpointError
-        A file is missing or cut off, the two do not fit each other, or the index is not for inner products.
+        A file is missing, cut off or not as it was written, the two do not fit each other, or the index is not for
+        inner products.
     """
     for name in ("index", "docid"):
         if not (folder / name).is_file():
             problem = f"no file {name!r} in it, so it is not a Faiss index"
             raise CheckpointError(f"{folder}: {problem}; make one with `encode`")
     remedy = "remove the folder and encode the corpus again"
+    if (folder / MANIFEST).is_file():  # an index of Pyserini's has none
+        Manifest.load(folder / MANIFEST).check(folder, remedy)
     try:
         index = faiss.read_index(str(folder / "index"))
     except (RuntimeError, MemoryError):  # the second: a damaged size

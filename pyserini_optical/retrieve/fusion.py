@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from pyserini_optical.data import Pathish, order_hits, read_qrels, read_run, write_run, write_text
+from pyserini_optical.data import Pathish, one_process, order_hits, read_qrels, read_run, write_run, write_text
 from pyserini_optical.data.fields import checked_id
 from pyserini_optical.data.settings import check, nearest
 from pyserini_optical.errors import InputError, OpticalError
@@ -102,6 +102,7 @@ class Fusion:
         return found
 
 
+@one_process("output")
 def fuse(
     runs: Sequence[Pathish | Mapping[str, Mapping[str, float]]],
     output: Pathish | None = None,

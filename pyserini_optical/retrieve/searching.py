@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyserini_optical.data import Manifest, Pathish, read_topics, write_run
+from pyserini_optical.data import Manifest, Pathish, one_process, read_topics, write_run
 from pyserini_optical.data.fields import checked_id
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
@@ -20,7 +20,7 @@ from pyserini_optical.retrieve.sharding import MANIFEST
 from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
 
 if TYPE_CHECKING:
-    from pyserini_optical.models import Encoder
+    from pyserini_optical.models import CrossEncoder, Encoder
 
 Run = dict[str, dict[str, float]]
 
@@ -30,6 +30,7 @@ _BATCH = 64
 _PASSAGES, _QUERIES = 256, 64
 
 
+@one_process("run")
 def search(
     encoder: Encoder | Pathish,
     index: Pathish,
@@ -86,7 +87,7 @@ def search(
     return found
 
 
-def run_tag(encoder: Encoder, tag: str | None) -> str:
+def run_tag(encoder: Encoder | CrossEncoder, tag: str | None) -> str:
     """Give the name of a run, the encoder's by default.
 
     Raises
@@ -97,7 +98,14 @@ def run_tag(encoder: Encoder, tag: str | None) -> str:
     return checked_id("-".join(Path(encoder.name).absolute().name.split()) if tag is None else tag, "run tag")
 
 
-def _search_index(encoder: Encoder, folder: Path, texts: Mapping[str, str], hits: int) -> Run:
+def open_index_for(encoder: Encoder, folder: Path) -> tuple[Any, list[str]]:
+    """Open a Faiss directory as :func:`open_index` does, and refuse one that does not fit the encoder.
+
+    Raises
+    ------
+    CheckpointError
+        It is broken, or was made by another document encoder than the encoder's.
+    """
     faiss_index, docids = open_index(folder)
     if (folder / MANIFEST).is_file():
         made_by = Manifest.load(folder / MANIFEST).inputs.get("encoder")
@@ -111,6 +119,11 @@ def _search_index(encoder: Encoder, folder: Path, texts: Mapping[str, str], hits
             f"{folder}: has vectors of {faiss_index.d} dimensions, {encoder.name} of {encoder.dimension}; "
             f"encode the corpus with {encoder.name}"
         )
+    return faiss_index, docids
+
+
+def _search_index(encoder: Encoder, folder: Path, texts: Mapping[str, str], hits: int) -> Run:
+    faiss_index, docids = open_index_for(encoder, folder)
     found: Run = {}
     names = list(texts)
     with progress("searching topics", len(names)) as advance:

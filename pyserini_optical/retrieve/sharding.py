@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,16 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import Manifest, Pathish, read_corpus, read_lines, write_beside, write_text
+from pyserini_optical.data import (
+    Manifest,
+    Passage,
+    Pathish,
+    fingerprint_files,
+    read_corpus,
+    read_lines,
+    write_beside,
+    write_text,
+)
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress, say
 
@@ -63,12 +72,15 @@ class CorpusFolder:
         Without any of these it is not complete.
     what : str
         What such a folder is called, with its article.
+    self_checked : tuple of str
+        Those of its files that hold checksums of their parts, or have them beside; the manifest has the others'.
     """
 
     path: Pathish
     manifest: Manifest
     files: tuple[str, ...]
     what: str
+    self_checked: tuple[str, ...] = ()
 
     @property
     def _target(self) -> Path:
@@ -97,6 +109,11 @@ class CorpusFolder:
             remedy = "choose another directory or remove it"
             raise InputError(f"exists and is not {self.what} of ours", path=target, remedy=remedy)
         if not found.matches(self.manifest) or not all((target / name).is_file() for name in self.files):
+            return False
+        try:
+            found.check(target, "it is made again")
+        except CheckpointError as error:
+            say(str(error))
             return False
         say(f"{self.path}: is there already, made from the same encoder and corpus")
         shutil.rmtree(self._work, ignore_errors=True)  # of a process that was killed in its last moment
@@ -142,9 +159,13 @@ class CorpusFolder:
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
         write(made, Shards(shards, total))
-        self.manifest.save(made / MANIFEST)
+        outputs = fingerprint_files(made, but=self.self_checked)
+        replace(self.manifest, outputs=outputs).save(made / MANIFEST)
         if target.exists():
-            shutil.rmtree(target)
+            # Moved as a whole: half removed, it would not be known for ours by the next process.
+            replaced = work / "replaced"
+            shutil.rmtree(replaced, ignore_errors=True)
+            target.replace(replaced)
         made.replace(target)
         shutil.rmtree(work)
 
@@ -168,6 +189,7 @@ def _claim(work: Path, manifest: Manifest) -> None:
     except InputError:
         ours = False
     if work.exists() and not ours:
+        (work / MANIFEST).unlink(missing_ok=True)  # first: from a folder that is half removed none goes on
         shutil.rmtree(work)
     manifest.save(work / MANIFEST)
 
@@ -182,7 +204,7 @@ def _encode_shards(encode: Callable[[list[str]], Arrays], corpus: Pathish, total
     with progress("encoding passages", total, done=kept) as advance:
         while shard := list(islice(passages, _SHARD)):
             ids = work / f"{len(shards):06d}.docid"
-            if not ids.is_file():
+            if not _holds(ids, shard):
                 arrays = encode([passage.text for passage in shard])
                 with write_beside(ids.with_suffix(".npz")) as temporary:
                     np.savez(temporary, **arrays)  # type: ignore[arg-type]
@@ -192,6 +214,16 @@ def _encode_shards(encode: Callable[[list[str]], Arrays], corpus: Pathish, total
                 advance(len(shard))
             shards.append(ids)
     return shards
+
+
+def _holds(ids: Path, shard: list[Passage]) -> bool:
+    """Tell whether a shard is done; its arrays have checksums of their own, its ids are compared."""
+    if not ids.is_file():
+        return False
+    try:
+        return [docid for _, docid in read_lines(ids)] == [passage.id for passage in shard]
+    except InputError:
+        return False
 
 
 def _load(ids: Path, passages: int) -> Shard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint, read_corpus, read_lines
+from pyserini_optical.data import Manifest, Pathish, fingerprint, one_process, read_corpus, read_lines
+from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
 from pyserini_optical.retrieve.maxsim import Vectors
@@ -28,6 +30,11 @@ Codes = Literal["float16", "4-bit", "2-bit"]
 _STEP = "encode tokens"
 _TOKENS, _OFFSETS, _CODEBOOK = "tokens.npy", "offsets.npy", "codebook.npz"
 
+# Of each passage's tokens, so that re-ranking reads no more than what it scores; of the other files in the manifest.
+_CHECKSUMS = "checksums.npy"
+
+_REMEDY = "remove the folder and encode the corpus again"
+
 # Passages that are encoded together in memory.
 _PART = 1024
 
@@ -35,6 +42,7 @@ _PART = 1024
 _SAMPLE = 2**16
 
 
+@one_process("store")
 def encode_tokens(
     encoder: Encoder | Pathish, corpus: Pathish, store: Pathish, *, codes: Codes = "float16", device: str | None = None
 ) -> Path:
@@ -57,8 +65,8 @@ def encode_tokens(
     Returns
     -------
     Path
-        The directory, with ``tokens.npy``, ``offsets.npy``, ``docid``, ``manifest.json``, and ``codebook.npz`` for
-        residual codes.
+        The directory, with ``tokens.npy``, ``offsets.npy``, ``checksums.npy``, ``docid``, ``manifest.json``, and
+        ``codebook.npz`` for residual codes.
 
     Raises
     ------
@@ -68,15 +76,16 @@ def encode_tokens(
         The encoder, or a shard of an earlier process, is broken, or no passage has a token.
     """
     from pyserini_optical.models import load_encoder
+    from pyserini_optical.models.device import machine
 
     if codes not in get_args(Codes):
         raise InputError(f"unknown codes {codes!r}", remedy=f"choose from {', '.join(get_args(Codes))}")
     if isinstance(encoder, str | PathLike):
         encoder = load_encoder(os.fspath(encoder), device)
     inputs = {"corpus": fingerprint(corpus), "encoder": encoder.token_fingerprint}
-    manifest = Manifest(_STEP, inputs=inputs, parameters={"codes": codes})
+    manifest = Manifest(_STEP, inputs=inputs, parameters={"codes": codes}, machine=machine(encoder.device))
     files = ("docid", _OFFSETS, _TOKENS) + (() if codes == "float16" else (_CODEBOOK,))
-    folder = CorpusFolder(store, manifest, files, "a token store")
+    folder = CorpusFolder(store, manifest, files, "a token store", self_checked=(_TOKENS,))
     if folder.is_made():
         return Path(store)
     total = sum(1 for _ in read_corpus(corpus))
@@ -109,6 +118,8 @@ class TokenStore:
         What decodes them.
     made_by : str
         Fingerprint of the document encoder's token vectors.
+    checksums : ndarray of uint32, shape (passages,), or None
+        CRC-32 of each passage's part of ``tokens``; none for vectors that were just made, and in stores from before.
     """
 
     name: str
@@ -117,6 +128,7 @@ class TokenStore:
     tokens: NDArray[Any]
     codes: ResidualCodes | None
     made_by: str
+    checksums: NDArray[np.uint32] | None = None
 
     @classmethod
     def open(cls, folder: Pathish) -> TokenStore:
@@ -125,24 +137,31 @@ class TokenStore:
         Raises
         ------
         CheckpointError
-            A file is missing, cut off, or does not fit the others.
+            A file is missing, cut off, not as it was written, or does not fit the others; of the token vectors each
+            passage's are checked when they are first read.
         """
         folder = Path(folder)
-        remedy = "remove the folder and encode the corpus again"
         if not all((folder / name).is_file() for name in (MANIFEST, "docid", _OFFSETS, _TOKENS)):
-            raise CheckpointError(f"{folder}: not a whole token store; {remedy}")
+            raise CheckpointError(f"{folder}: not a whole token store; {_REMEDY}")
         manifest = Manifest.load(folder / MANIFEST)
-        try:
-            offsets = np.load(folder / _OFFSETS, allow_pickle=False)
-            tokens = np.load(folder / _TOKENS, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise CheckpointError(f"{folder}: damaged or truncated ({error}); {remedy}") from None
+        manifest.check(folder, _REMEDY)
+        checksums = _array(folder / _CHECKSUMS) if _CHECKSUMS in manifest.outputs else None
+        offsets, tokens = _array(folder / _OFFSETS), _array(folder / _TOKENS, "r")
         docids = [docid for _, docid in read_lines(folder / "docid")]
         coded = tokens.dtype.fields is not None
         codes = ResidualCodes.load(folder / _CODEBOOK) if coded else None
-        store = cls(str(folder), docids, offsets, tokens, codes, manifest.inputs.get("encoder", ""))
-        if len(docids) + 1 != len(offsets) or len(tokens) != offsets[-1] or (codes and codes.dtype != tokens.dtype):
-            raise CheckpointError(f"{folder}: its files do not fit each other; {remedy}")
+        store = cls(str(folder), docids, offsets, tokens, codes, manifest.inputs.get("encoder", ""), checksums)
+        dtype = codes.dtype if codes else np.dtype("<f2")
+        if (
+            offsets.dtype != np.int64
+            or offsets.shape != (len(docids) + 1,)
+            or offsets[0] != 0
+            or (np.diff(offsets) < 0).any()
+            or tokens.dtype != dtype
+            or tokens.ndim != (1 if codes else 2)
+            or len(tokens) != offsets[-1]
+        ):
+            raise CheckpointError(f"{folder}: its files do not fit each other; {_REMEDY}")
         return store
 
     @classmethod
@@ -190,7 +209,14 @@ class TokenStore:
         return {docid: row for row, docid in enumerate(self.docids)}
 
     def passages(self, rows: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.int64]]:
-        """Give the token vectors of some passages, decoded, one passage behind the other, and how many each has."""
+        """Give the token vectors of some passages, decoded, one passage behind the other, and how many each has.
+
+        Raises
+        ------
+        CheckpointError
+            They are not those that were written.
+        """
+        self._check_sums(rows)
         lengths = self.offsets[rows + 1] - self.offsets[rows]
         before = np.cumsum(lengths) - lengths
         places = np.repeat(self.offsets[rows] - before, lengths) + np.arange(lengths.sum())
@@ -200,7 +226,21 @@ class TokenStore:
         """Yield all passages, so many at a time: the first's number, then as :meth:`passages`."""
         for start in range(0, len(self.docids), size):
             offsets = self.offsets[start : start + size + 1]
+            self._check_sums(np.arange(start, start + len(offsets) - 1))
             yield start, self._decoded(self.tokens[offsets[0] : offsets[-1]]), np.diff(offsets)
+
+    @cached_property
+    def _checked(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.docids), dtype=bool)
+
+    def _check_sums(self, rows: NDArray[np.int64]) -> None:
+        if self.checksums is None:
+            return
+        for row in rows[~self._checked[rows]]:
+            if _crc(self.tokens[self.offsets[row] : self.offsets[row + 1]]) != self.checksums[row]:
+                place = f"the token vectors of passage {shown(self.docids[row])}"
+                raise CheckpointError(f"{self.name}/{_TOKENS}: {place} are damaged; {_REMEDY}")
+        self._checked[rows] = True
 
     def _decoded(self, tokens: NDArray[Any]) -> Vectors:
         if self.codes:
@@ -240,9 +280,27 @@ def _write(made: Path, shards: Shards, bits: int) -> None:
     shape = (int(offsets[-1]),) if codes else (int(offsets[-1]), vectors.shape[1])
     dtype = codes.dtype if codes else np.dtype("<f2")
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    checksums: list[int] = []
     # Not through a memory map: a full disk would end the process.
     with docid_file(made) as take, open(made / _TOKENS, "wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
         for shard in shards:
-            block = take(shard)["vectors"]
-            (codes.encode(block.astype(np.float32)) if codes else block).tofile(file)
+            vectors = take(shard)["vectors"]
+            block = codes.encode(vectors.astype(np.float32)) if codes else vectors
+            block.tofile(file)
+            ends = np.cumsum(shard.arrays["lengths"])[:-1]
+            checksums += [_crc(passage) for passage in np.split(block, ends)]
+    np.save(made / _CHECKSUMS, np.array(checksums, dtype=np.uint32))
+
+
+def _array(path: Path, mode: Literal["r"] | None = None) -> NDArray[Any]:
+    try:
+        found: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except Exception as error:  # NumPy's reader of headers raises TokenError, OverflowError and others too
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: damaged or truncated ({reason}); {_REMEDY}") from None
+    return found
+
+
+def _crc(tokens: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(tokens).view(np.uint8).data)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pyserini_optical.translation.counting import TableSettings, word_table
+from pyserini_optical.data.words import split_words
+from pyserini_optical.translation.counting import TableSettings, count_words, word_table
 from pyserini_optical.translation.quality import Quality, translation_quality
 from pyserini_optical.translation.translation import TRANSLATORS, load_translator, translate, translate_texts
 from pyserini_optical.translation.translator import Translator
 from pyserini_optical.translation.word_table import WordTable
-from pyserini_optical.translation.words import split_words
 
 __all__ = [
     "TRANSLATORS",
@@ -15,6 +15,7 @@ __all__ = [
     "TableSettings",
     "Translator",
     "WordTable",
+    "count_words",
     "load_translator",
     "split_words",
     "translate",

@@ -44,7 +44,8 @@ class TranslationCache:
                 question = f"SELECT {columns} FROM translations WHERE version = ? AND text IN ({places})"
                 for text, translation, checksum in connection.execute(question, (version, *asked)):
                     # Those from before there were checksums have none.
-                    if checksum not in (None, _checksum(version, text, translation)):
+                    kept = isinstance(translation, str) and checksum in (None, _checksum(version, text, translation))
+                    if not kept:
                         problem = f"the translation of {shown(text)} is damaged"
                         remedy = "remove the file, and all is translated again"
                         raise InputError(problem, path=self._path, remedy=remedy)

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from pyserini_optical.data import Pair, fingerprint, fingerprint_texts, read_bitext
 from pyserini_optical.data.settings import nearest
+from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.progress import progress, say
 from pyserini_optical.translation.word_table import WordTable
-from pyserini_optical.translation.words import split_words
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -102,6 +102,20 @@ class TableSettings:
         else:
             parts += [encoder.fingerprint, encoder.document_fingerprint, self.coupling, self.layer]
         return fingerprint_texts(parts)
+
+
+def count_words(pairs: Sequence[Pair], rounds: int = 4) -> WordTable:
+    """Count a translation table of words in sentence pairs (see :mod:`pyserini_optical.models.table`).
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        At most 200,000 are counted, evenly drawn.
+    rounds : int
+        Of expectation maximisation.
+    """
+    numbered = _number(pairs[:: -(-len(pairs) // _PAIRS["ibm1"])])
+    return WordTable.from_matrix(_ibm1(numbered, rounds), numbered.foreign_words, numbered.english_words)
 
 
 def word_table(settings: TableSettings, work: Path, encoder: Encoder | None = None) -> WordTable:

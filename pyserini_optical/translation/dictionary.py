@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from pyserini_optical.data import fingerprint, read_bitext
+from pyserini_optical.data.words import split_words
 from pyserini_optical.translation.translator import Spec, choose
-from pyserini_optical.translation.words import split_words
 
 # A word and an entry may differ in so many letters at their ends, if they share so many before. More finds more, and
 # more that is wrong: BM25 on MLQA-R's Spanish questions (MRR@10) .341 with none, .371 with 1, .342 with 2, .329 with 3.

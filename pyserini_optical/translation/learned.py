@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pyserini_optical.data.words import split_words
 from pyserini_optical.translation.counting import TableSettings, word_table
 from pyserini_optical.translation.translator import Spec, choose
-from pyserini_optical.translation.words import split_words
 
 
 class Learned:

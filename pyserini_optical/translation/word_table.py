@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyserini_optical.data import Pathish, read_lines, write_text
+from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import InputError
-from pyserini_optical.translation.words import split_words
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -46,6 +46,10 @@ class WordTable:
     def best(self, word: str) -> str:
         """Give the most probable translation of a word, or the word itself if it is not in the table."""
         return next(iter(self.entries.get(word, (word,))))
+
+    def bests(self) -> dict[str, str]:
+        """Give the most probable translation of every word."""
+        return {word: next(iter(entry)) for word, entry in self.entries.items()}
 
     def query(self, text: str, *, translations: int, probability: float) -> dict[str, float]:
         r"""Make a probabilistic structured query [1]_: every word spread over its translations.

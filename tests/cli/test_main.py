@@ -94,7 +94,7 @@ SEARCH = ["search", "encoder", "index", "topics", "run"]
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from what is finished"),
+        (KeyboardInterrupt(), 130, "interrupted; run it again"),
         (OSError(28, "No space left on device", "/a/b"), 1, "/a/b: No space left on device; check the disk and"),
         (OSError("8192 requested and 100 written"), 1, "8192 requested and 100 written; check the disk and"),
         (PermissionError(13, "Permission denied", b"/a/b"), 1, "/a/b: Permission denied; check the disk and its perm"),

@@ -85,8 +85,8 @@ def optical_steps(checkpoint: str) -> dict[str, int]:
         "search.faiss raw": "search.faiss --index index --output raw.run --topics queries.jsonl "
         f"--topics-format raw_jsonl --hits 5 --encoder {checkpoint} --encoder-class optical --device cpu",
         "encode.query": f"encode.query --topics topics.tsv --output encoded/embedding.pkl --encoder {checkpoint}",
-        "search.faiss encoded": "search.faiss --index index --topics topics.tsv --encoded-queries encoded --hits 5 "
-        "--output encoded.run",
+        "search.faiss encoded": "--unpickle search.faiss --index index --topics topics.tsv "
+        "--encoded-queries encoded --hits 5 --output encoded.run",
         "index.lucene": "index.lucene -collection JsonCollection -input lucene -index bm25 -threads 1 "
         "-generator DefaultLuceneDocumentGenerator -storeRaw -quiet",
         "search.lucene": "search.lucene --index bm25 --topics topics.tsv --output bm25.run --bm25 --hits 5",

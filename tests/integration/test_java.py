@@ -80,10 +80,10 @@ jnius_config.add_options("--add-modules=jdk.incubator.vector", "-Dkept=2")
 print(*(option for option in jnius_config.options if "slf4j" not in option))
 """
     old = write_java(tmp_path / "old", "17").parents[1]
-    assert python(code, JAVA_HOME=str(old), PATH=str(old / "bin")) == "-Dkept=1 -Dkept=2"
+    assert python(code, JAVA_HOME=str(old), PATH=str(old / "bin")) == "-Dkept=1 -Xrs -Dkept=2"
     whole = write_java(tmp_path / "whole", "22", "jdk.incubator.vector@22").parents[1]
     vector = "--add-modules=jdk.incubator.vector"
-    assert python(code, JAVA_HOME=str(whole)) == f"-Dkept=1 {vector} {vector} -Dkept=2"
+    assert python(code, JAVA_HOME=str(whole)) == f"-Dkept=1 {vector} -Xrs {vector} -Dkept=2"
 
 
 def test_importing_the_package_and_preparing_are_light() -> None:

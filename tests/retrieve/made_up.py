@@ -17,7 +17,7 @@ from pyserini_optical.models import Encoder
 class Made:
     """Vectors drawn by chance from the text, the same for the same text; ``encoded`` counts passages."""
 
-    name = "made-up"
+    name, device = "made-up", "cpu"
 
     def __init__(self, dimension: int = 16, fingerprint: str = "a", fail_after: int | None = None) -> None:
         self.dimension = self.token_dimension = dimension

