@@ -249,17 +249,28 @@ class Encoder:
         names = ("query",) if role == "queries" else ("document", "passage", "corpus")
         prompt = next((model.prompts[name] for name in names if name in model.prompts), None) or ""
         numbers = features["input_ids"].tolist()
-        plain: Any = model.tokenizer(
-            prompt + text, return_offsets_mapping=True, truncation=True, max_length=len(numbers)
-        )
         offsets = [(0, 0)] * len(numbers)  # those of query expansion, behind the text, stay so
-        offsets[: len(plain["input_ids"])] = [
-            (max(start - len(prompt), 0), end - len(prompt)) if end > len(prompt) else (0, 0)
-            for start, end in plain["offset_mapping"]
-        ]
+        places = _places(model, prompt, text, len(numbers))
+        offsets[: len(places)] = places
         texts = model.tokenizer.convert_ids_to_tokens(numbers)
         scored = features["attention_mask"].tolist()
         return [Piece(piece, *place) for piece, place, used in zip(texts, offsets, scored, strict=True) if used]
+
+
+def _places(model: MultiVectorEncoder, prompt: str, text: str, length: int) -> list[tuple[int, int]]:
+    """Give where each of a model's tokens stands in a text; what stands nowhere: 0 and 0."""
+    from pyserini_optical.models.glosses import GlossTransformer
+
+    how: Any = {"truncation": True, "max_length": length}
+    first: Any = model[0]
+    if isinstance(first, GlossTransformer) and (words := first.places(text)):
+        glossed: Any = model.tokenizer([prompt, *(gloss for gloss, _, _ in words)], is_split_into_words=True, **how)
+        return [words[word - 1][1:] if word else (0, 0) for word in glossed.word_ids()]
+    plain: Any = model.tokenizer(prompt + text, return_offsets_mapping=True, **how)
+    return [
+        (max(start - len(prompt), 0), end - len(prompt)) if end > len(prompt) else (0, 0)
+        for start, end in plain["offset_mapping"]
+    ]
 
 
 def load_encoder(name: str, device: str | None = None) -> Encoder:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from pyserini_optical.data import fingerprint, write_text
-from pyserini_optical.errors import CheckpointError
+from pyserini_optical.data import Manifest, fingerprint, write_text
+from pyserini_optical.errors import CheckpointError, InputError, OpticalError
 from pyserini_optical.models.device import choose_device
 from pyserini_optical.models.names import resolve_model
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 # Weights that were saved in half precision would be trained in it too.
 MODEL_SETTINGS = {"use_safetensors": True, "dtype": "float32"}
+
+# This package's own module, and its files beside the weights; see glosses.py.
+GLOSS_MODULE = "pyserini_optical.models.glosses.GlossTransformer"
+GLOSS_FILES = ("glosses.tsv", "letters.tsv", "names.txt")
 
 # Without any of these transformers makes up a tokeniser that knows five pieces.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
@@ -42,9 +46,8 @@ def weights_fingerprint(name: str) -> str:
             )
             raise CheckpointError(f"{name}: no {file} {where}, so it has no fingerprint")
         files.append(found)
-    modules = read_configuration(name, "modules.json")
-    folders = [module.get("path") for module in modules or [] if isinstance(module, dict)]
-    further = [find_file(name, f"{folder}/model.safetensors") for folder in folders if folder]
+    files += [found for file in GLOSS_FILES if (found := find_file(name, file))]
+    further = [find_file(name, f"{folder}/model.safetensors") for folder in check_modules(name) if folder]
     return ":".join(fingerprint(file)[:16] for file in [*files, *further] if file is not None)
 
 
@@ -84,6 +87,31 @@ def read_configuration(name: str, file: str) -> Any:
         raise CheckpointError(f"{name}: {file} is damaged ({error}); fetch or distil the model again") from None
 
 
+def check_modules(name: str) -> list[str]:
+    """Give the folders of a model's modules; refuse modules that would be code of the model's own.
+
+    Raises
+    ------
+    CheckpointError
+        ``modules.json`` is damaged, names a class that is not sentence-transformers' (or PyLate's, which it has an own
+        version of) nor this package's, or a folder outside the model's.
+    """
+    folders = []
+    modules = read_configuration(name, "modules.json")
+    for module in [] if modules is None else modules if isinstance(modules, list) else [modules]:
+        kind, folder = (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
+        if not isinstance(kind, str) or not isinstance(folder, str) or not folder.isprintable():
+            raise CheckpointError(f"{name}: modules.json is damaged; fetch or distil the model again")
+        if not kind.startswith(("sentence_transformers.", "pylate.")) and kind != GLOSS_MODULE:
+            problem = f"modules.json asks for the class {kind[:80]!r}, and a model's own code is never run"
+            raise CheckpointError(f"{name}: {problem}; use a model of sentence-transformers' own modules")
+        if PurePath(folder).is_absolute() or ".." in PurePath(folder).parts:
+            problem = f"modules.json names {folder[:80]!r}, which is outside the model's folder"
+            raise CheckpointError(f"{name}: {problem}; fetch the model again")
+        folders.append(folder)
+    return folders
+
+
 def load_transformer(name: str, device: str | None = None) -> SentenceTransformer:
     """Load a model by name (see :func:`resolve_model`) as a ``SentenceTransformer``, from safetensors only.
 
@@ -94,13 +122,20 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
     """
     from sentence_transformers import SentenceTransformer
 
+    from pyserini_optical.models.glosses import MODULES
+
     path = resolve_model(name)
     folder = Path(path)
     if folder.is_dir():
         check_folder(name, folder)
+    check_modules(name)
     try:
         with quiet():
-            model = SentenceTransformer(path, device=choose_device(device), model_kwargs=MODEL_SETTINGS)
+            model = SentenceTransformer._load_with_module_classes(
+                path, MODULES, device=choose_device(device), model_kwargs=MODEL_SETTINGS
+            )
+    except OpticalError:
+        raise
     except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
         raise CheckpointError(
             f"{name}: the model cannot be loaded ({first_line(error)}); fetch or distil it again"
@@ -115,24 +150,50 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
 
 
 def check_folder(name: str, folder: Path) -> None:
-    """Refuse a model's folder without safetensors or without a tokeniser.
+    """Refuse a model's folder without safetensors or without a tokeniser, and one of ours with a damaged file.
 
     Raises
     ------
     CheckpointError
-        One of them is missing.
+        One of them is missing, or a file is not what was saved there.
     """
-    pickled = [file for file in folder.rglob("pytorch_model.bin") if not any(file.parent.glob("*.safetensors"))]
+    # Each by its own name: beside a stray `other.safetensors` a module would still be read from its pickle.
+    pickled = [
+        file
+        for file in folder.rglob("pytorch_model*.bin")
+        if not any((file.parent / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json"))
+    ]
     if pickled or not any(folder.rglob("*.safetensors")):
         raise CheckpointError(f"{name}: no model.safetensors in the folder; save the weights as safetensors")
     if not any((folder / file).is_file() for file in _TOKENIZERS):
         raise CheckpointError(f"{name}: no tokenizer.json in the folder; fetch or distil it again")
+    _check_sums(folder)
+
+
+def _check_sums(folder: Path) -> None:
+    try:
+        manifest = Manifest.load(folder / "manifest.json")
+    except InputError:
+        if (folder / "optical.json").is_file() and (folder / "manifest.json").is_file():
+            raise
+        return  # other people's models may have a file of this name
+    manifest.check(folder, "distil or copy it again; if it was changed on purpose, remove manifest.json")
 
 
 def save_transformer(model: SentenceTransformer, folder: Path) -> None:
     """Save a model as a sentence-transformers folder, without a model card."""
-    with quiet():
-        model.save_pretrained(str(folder), create_model_card=False)
+    from safetensors import SafetensorError
+
+    backend = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        # How the last texts were cut and padded would be saved too, and the fingerprint hang on which those were.
+        backend.no_truncation()
+        backend.no_padding()
+    try:
+        with quiet():
+            model.save_pretrained(str(folder), create_model_card=False)
+    except SafetensorError as error:  # which is no OSError
+        raise InputError(f"cannot be written ({first_line(error)})", path=folder, remedy="check the disk") from None
     # safetensors writes for the owner alone.
     (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode & 0o777)
     # transformers 4 knows transformers 5's class by its older name only; transformers 5 knows both.

@@ -82,3 +82,36 @@ def test_alignment_refuses_students_it_cannot_tell_apart(
     with pytest.raises(SystemExit, match="2"):
         load("alignment")([*wrong, "--gold", str(tmp_path), "--output", str(tmp_path / "report")])
     assert "LANGUAGE:NAME=CHECKPOINT" in capsys.readouterr().err or len(wrong) == 2
+
+
+def test_ladder(
+    tmp_path: Path,
+    tiny: Path,
+    toy_collection: Path,
+    toy_files: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from pyserini_optical.integration.lucene import bm25_index
+    from pyserini_optical.retrieve import encode_corpus
+
+    corpus = toy_collection / "corpus.jsonl"
+    bm25_index(corpus, tmp_path / "bm25", "en")
+    encode_corpus(str(tiny), corpus, tmp_path / "faiss")
+    where = ["--bm25", str(tmp_path / "bm25"), "--faiss", str(tmp_path / "faiss"), "--work", str(tmp_path)]
+    arguments = ["--topics", str(toy_collection / "topics.sw.tsv"), *where, "--teacher", str(tiny)]
+    assert load("ladder")([*arguments, "--output", str(tmp_path / "ladder.json")]) == 0
+    content = json.loads((tmp_path / "ladder.json").read_text(encoding="utf-8"))
+    assert content["topics"] == 30
+    assert list(content["rungs"]) == ["bm25", "teacher"]
+    costs = list(content["rungs"].values())
+    capsys.readouterr()
+    # The other rungs, as their processes run them.
+    for rung in ("psq", "learned, bm25", "learned, teacher", "student model"):
+        models = ["--encoder", str(tiny), "--bitext", str(toy_files[0])]
+        assert load("ladder")([*arguments, *models, "--rung", rung]) == 0
+        costs.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
+    for cost in costs:
+        assert cost["first_s"] > 0
+        assert cost["ms_a_query"] > 0
+        assert cost["peak_mib"] > 50
+    assert load("ladder")([*arguments[2:], "--topics", str(tmp_path / "none.tsv")]) == 1

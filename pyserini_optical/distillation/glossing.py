@@ -1,0 +1,51 @@
+"""The start of a student that reads through glosses: what its words mean, and what its names spell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pyserini_optical.data import Pair, Pathish, read_corpus
+from pyserini_optical.data.words import split_words
+from pyserini_optical.models.glosses import add_glosses
+from pyserini_optical.models.spelling import is_name, learn_spelling
+from pyserini_optical.progress import say
+from pyserini_optical.translation import count_words
+
+if TYPE_CHECKING:
+    from pyserini_optical.distillation.training import Model
+
+# Of a corpus, the words that occur so often; those that occur once are mostly misspelt.
+_LEAST = 2
+# The most frequent words that a corpus gives.
+_MOST = 200_000
+
+
+def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[Pathish]) -> None:
+    """Let a student, which is a copy of its teacher so far, read through glosses, in place.
+
+    A word of the bitext is read as its best translation; any other as the English word that it spells, of those in the
+    bitext, in the teacher's vocabulary, and in the corpora.
+
+    Parameters
+    ----------
+    student : SentenceTransformer or MultiVectorEncoder
+        The copy.
+    pairs : sequence of Pair
+        The bitext.
+    corpora : iterable of path-like
+        English passages, JSONL.
+
+    Raises
+    ------
+    InputError
+        A corpus cannot be read.
+    """
+    say("counting a translation table of words; the student reads each as its best translation")
+    glosses = count_words(pairs).bests()
+    names = {word for pair in pairs for word in split_words(pair.english)}
+    names |= {piece for piece in student.tokenizer.get_vocab() if is_name(piece)}
+    counted = Counter(word for path in corpora for passage in read_corpus(path) for word in split_words(passage.text))
+    names |= {word for word, count in counted.most_common(_MOST) if count >= _LEAST}
+    add_glosses(student, glosses, learn_spelling(glosses, sorted(names)))

@@ -1,0 +1,64 @@
+"""Students that read through glosses, from recipe to checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyserini_optical.distillation import Recipe, distill
+from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
+from pyserini_optical.errors import RecipeError
+from pyserini_optical.models import load_encoder
+
+
+def recipe(tiny: Path, bitext: Path, *, epochs: int, names: list[str] | None = None) -> Recipe:
+    return Recipe(
+        name="glosses",
+        teacher=str(tiny),
+        bitext=[str(bitext)],
+        objectives=[{"name": "token-alignment", "coupling": "ipot"}],
+        student=StudentRecipe(vocabulary=None, start="glosses", names=names or []),
+        training=TrainingRecipe(epochs=epochs, batch_size=40, learning_rate=1e-2),
+    )
+
+
+def test_untrained_it_is_the_teacher_on_glosses(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = distill(recipe(tiny, toy_files[0], epochs=0), tmp_path / "student")
+    assert "mkulima\tfarmer\n" in (folder / "glosses.tsv").read_text(encoding="utf-8")
+    student, teacher = load_encoder(str(folder)), load_encoder(str(tiny))
+    assert np.allclose(
+        student.encode_queries(["mkulima anajenga"]), teacher.encode_queries(["farmer builds"]), atol=1e-6
+    )
+    # Documents are the teacher's own.
+    assert student.document_fingerprint == teacher.document_fingerprint
+
+
+def test_trained_it_is_saved_with_its_glosses(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = distill(recipe(tiny, toy_files[0], epochs=1), tmp_path / "student")
+    student, teacher = load_encoder(str(folder)), load_encoder(str(tiny))
+    found = student.encode_queries(["mkulima anajenga", "farmer builds"])
+    assert np.allclose(found[0], found[1], atol=1e-6)
+    assert not np.allclose(found[:1], teacher.encode_queries(["farmer builds"]), atol=1e-3)
+
+
+def test_names_are_those_of_the_corpora_too(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(json.dumps({"id": "1", "text": "Nairobi, Nairobi and Mombasa"}) + "\n", encoding="utf-8")
+    folder = distill(recipe(tiny, toy_files[0], epochs=0, names=[str(corpus)]), tmp_path / "student")
+    names = (folder / "names.txt").read_text(encoding="utf-8").split()
+    assert {"nairobi", "farmer"} <= set(names)
+    assert "mombasa" not in names  # met once
+    assert json.loads((folder / "manifest.json").read_text())["inputs"]["names"]
+    corpus.write_text(json.dumps({"id": "1", "text": "Lagos, Lagos"}) + "\n", encoding="utf-8")
+    distill(recipe(tiny, toy_files[0], epochs=0, names=[str(corpus)]), tmp_path / "student")
+    assert "lagos" in (folder / "names.txt").read_text(encoding="utf-8").split()
+    with pytest.raises(RecipeError, match="names is for start: glosses"):
+        StudentRecipe(names=[str(corpus)])
+
+
+def test_pieces_and_glosses_exclude_each_other() -> None:
+    with pytest.raises(RecipeError, match=r"set student\.vocabulary to null"):
+        StudentRecipe(start="glosses")

@@ -1,0 +1,76 @@
+"""Reading through glosses: in a language that is English word by word, the student reads what the teacher reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from pyserini_optical.data import Pair
+from pyserini_optical.errors import InputError
+from pyserini_optical.models import load_encoder
+from pyserini_optical.models.glosses import add_glosses
+from pyserini_optical.models.late_interaction import load_late_interaction
+from pyserini_optical.models.transformer import load_transformer, save_transformer, weights_fingerprint
+from pyserini_optical.translation import count_words
+
+TEXT = "Mkulima ANAJENGA (Paris)"
+GLOSSED = "farmer builds paris"
+
+
+@pytest.fixture(scope="module")
+def student(tiny: Path, toy_pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = load_transformer(str(tiny), "cpu")
+    add_glosses(model, count_words(toy_pairs).bests())
+    folder = tmp_path_factory.mktemp("glosses") / "student"
+    save_transformer(model, folder)
+    return folder
+
+
+def test_the_table_of_a_word_by_word_language_is_right(toy_pairs: list[Pair]) -> None:
+    bests = count_words(toy_pairs).bests()
+    assert (bests["mkulima"], bests["anajenga"], bests["mto"]) == ("farmer", "builds", "river")
+
+
+def test_it_reads_what_the_teacher_reads(student: Path, tiny: Path) -> None:
+    teacher, encoder = load_encoder(str(tiny)), load_encoder(str(student))
+    assert np.array_equal(encoder.encode_queries([TEXT, "?!"]), teacher.encode_queries([GLOSSED, "?!"]))
+    for ours, theirs in zip(encoder.query_tokens([TEXT]), teacher.query_tokens([GLOSSED]), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_nobody_reads_it_without_its_glosses(student: Path) -> None:
+    with pytest.raises(ValueError, match="GlossTransformer"):
+        SentenceTransformer(str(student), device="cpu")
+    trusting = SentenceTransformer(str(student), device="cpu", trust_remote_code=True)
+    [ours] = load_encoder(str(student)).encode_queries([TEXT])
+    assert np.allclose(trusting.encode(TEXT, normalize_embeddings=True), ours, atol=1e-6)
+
+
+def test_pieces_stand_where_their_words_do(student: Path) -> None:
+    pieces = load_encoder(str(student)).query_pieces(TEXT)
+    # The tiny model has no "paris": letters, or an unknown piece, all of the one word.
+    assert [(piece.text, TEXT[piece.start : piece.end]) for piece in pieces[:2]] == [
+        ("farmer", "Mkulima"),
+        ("builds", "ANAJENGA"),
+    ]
+    assert {TEXT[piece.start : piece.end] for piece in pieces[2:]} == {"Paris"}
+
+
+def test_it_can_be_saved_for_late_interaction_too(student: Path, tiny: Path, tmp_path: Path) -> None:
+    save_transformer(load_late_interaction(str(student), "cpu"), tmp_path / "late")
+    [ours] = load_encoder(str(tmp_path / "late")).query_tokens([TEXT])
+    [theirs] = load_encoder(str(tiny)).query_tokens([GLOSSED])
+    assert np.array_equal(ours, theirs)
+
+
+def test_glosses_are_part_of_the_model(student: Path, tiny: Path, tmp_path: Path) -> None:
+    assert weights_fingerprint(str(student)) != weights_fingerprint(str(tiny))
+    copy = tmp_path / "copy"
+    save_transformer(load_transformer(str(student), "cpu"), copy)
+    assert weights_fingerprint(str(student)) == weights_fingerprint(str(copy))
+    (copy / "glosses.tsv").write_text("mto\triver\nanajenga\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"glosses\.tsv:2: expected 2 columns"):
+        load_transformer(str(copy), "cpu")
