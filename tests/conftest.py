@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 # Read when torch, tokenizers and the hub's client are first imported, also in the processes that tests start.
@@ -68,6 +69,51 @@ def tiny(toy_pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Pat
 def random_model() -> Callable[..., None]:
     """Writes such a model: ``random_model(folder, texts, dimension=…)``."""
     return _random_model
+
+
+@pytest.fixture(scope="session")
+def toy_collection(toy_pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 30 passages, and a question on each in the toy language and in English."""
+    folder = tmp_path_factory.mktemp("toy-collection")
+    lines: dict[str, list[str]] = {
+        name: [] for name in ("corpus.jsonl", "topics.sw.tsv", "topics.en.tsv", "qrels.txt", "questions.tsv")
+    }
+    for number, pair in enumerate(toy_pairs[:300:10]):
+        foreign, english = (" ".join(text.split()[2:]) for text in (pair.foreign, pair.english))
+        lines["corpus.jsonl"].append(json.dumps({"id": f"p{number:02}", "text": pair.english}))
+        lines["topics.sw.tsv"].append(f"t{number:02}\tnani {foreign}?")
+        lines["topics.en.tsv"].append(f"t{number:02}\twho {english}?")
+        lines["qrels.txt"].append(f"t{number:02} 0 p{number:02} 1")
+        lines["questions.tsv"].append(f"who {english}?\tp{number:02}")
+    for name, written in lines.items():
+        (folder / name).write_text("\n".join(written) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generator(toy_collection: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A query generator of some thousand weights that has learnt these questions, in both stages."""
+    from pyserini_optical.distillation import GeneratorRecipe, train_generator
+    from pyserini_optical.distillation.generator_data import GeneratorData
+    from pyserini_optical.distillation.generator_training import ContrastiveRecipe
+    from pyserini_optical.distillation.training_recipe import TrainingRecipe
+    from pyserini_optical.models.new_generator import NewGenerator
+
+    files = {name: [str(toy_collection / name)] for name in ("topics.sw.tsv", "qrels.txt", "questions.tsv")}
+    recipe = GeneratorRecipe(
+        name="toy-generator",
+        sources=[
+            GeneratorData("sw", topics=files["topics.sw.tsv"], qrels=files["qrels.txt"]),
+            GeneratorData("en", questions=files["questions.tsv"]),
+        ],
+        corpus=str(toy_collection / "corpus.jsonl"),
+        size=NewGenerator(str(tiny), vocabulary=150, layers=1, width=48, heads=2, feed_forward=96, dropout=0.0),
+        training=TrainingRecipe(epochs=40, batch_size=20, learning_rate=1e-2, checkpoint_steps=60, max_length=24),
+        contrastive=ContrastiveRecipe(
+            depth=10, training=TrainingRecipe(epochs=1, batch_size=15, learning_rate=1e-3, checkpoint_steps=60)
+        ),
+    )
+    return train_generator(recipe, tmp_path_factory.mktemp("generator") / "toy-generator")
 
 
 def _random_model(folder: Path, texts: Iterable[str], *, dimension: int = 32) -> None:

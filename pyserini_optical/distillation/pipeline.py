@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,16 @@ from pyserini_optical.data import (
     Pair,
     Pathish,
     filter_bitext,
+    fingerprint,
+    fingerprint_files,
     fingerprint_texts,
+    only_process,
     read_bitext,
     read_topics,
 )
 from pyserini_optical.distillation.card import model_card
-from pyserini_optical.distillation.checkpoint import Checkpoint
+from pyserini_optical.distillation.checkpoint import MANIFEST, Checkpoint
+from pyserini_optical.distillation.quick import QuickLesson, distil_quick, read_quick_lesson, without_files
 from pyserini_optical.distillation.recipe import Recipe, load_recipe
 from pyserini_optical.distillation.relevance import Lesson, distil_relevance, read_lesson, without_paths
 from pyserini_optical.errors import InputError, RecipeError
@@ -63,63 +67,77 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
         folder = Path(recipe).parent
         recipe = load_recipe(recipe, settings)
     checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
+    with only_process(checkpoint.output):
+        return _distill(recipe, checkpoint)
 
+
+def _distill(recipe: Recipe, checkpoint: Checkpoint) -> Path:
     from pyserini_optical.models.table import COUNTING
     from pyserini_optical.models.transformer import weights_fingerprint
 
-    pairs, development, lesson = _read(recipe)
+    read = _read(recipe)
     inputs = {
-        "bitext": fingerprint_texts(text for pair in pairs for text in (pair.foreign, pair.english)),
-        "development": fingerprint_texts(text for pair in development for text in (pair.foreign, pair.english)),
+        "bitext": fingerprint_texts(text for pair in read.pairs for text in (pair.foreign, pair.english)),
+        "development": fingerprint_texts(text for pair in read.development for text in (pair.foreign, pair.english)),
         "teacher": weights_fingerprint(recipe.teacher),
         "student": weights_fingerprint(recipe.student.model or recipe.teacher),
     }
-    if recipe.student.vocabulary is not None and recipe.student.start != "pieces":
+    if recipe.student.counts:
         inputs["counting"] = COUNTING
     parameters = recipe.as_dict()
     for path in ("bitext", "development", "exclude"):
         del parameters[path]
-    if lesson is not None:
-        inputs["relevance"] = lesson.fingerprint
+    if names := parameters["student"].pop("names", []):
+        inputs["names"] = fingerprint_texts(map(fingerprint, names))
+    if read.relevance is not None:
+        inputs["relevance"] = read.relevance.fingerprint
         parameters["relevance"] = without_paths(parameters["relevance"])
+    if recipe.quick is not None and read.quick is not None:
+        inputs["quick"] = read.quick.fingerprint
+        models = {"generator": recipe.quick.generator, "cross-encoder": recipe.quick.cross_encoder}
+        inputs |= {name: weights_fingerprint(model) for name, model in models.items() if model is not None}
+        parameters["quick"] = without_files(parameters["quick"])
     manifest = Manifest("distill", inputs=inputs, parameters=parameters)
     if checkpoint.is_made(manifest):
         return checkpoint.output
 
     work = checkpoint.claim(manifest)
-    student, log = _make(recipe, pairs, development, lesson, work, inputs["teacher"])
+    student, log = _make(recipe, read, work, inputs["teacher"])
     return checkpoint.save(student, manifest, _provenance(recipe, manifest), model_card(recipe), log)
 
 
-def _read(recipe: Recipe) -> tuple[list[Pair], list[Pair], Lesson | None]:
+class _Read(NamedTuple):
+    pairs: list[Pair]
+    development: list[Pair]
+    relevance: Lesson | None
+    quick: QuickLesson | None
+
+
+def _read(recipe: Recipe) -> _Read:
     development = read_bitext(recipe.development) if recipe.development else []
     exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
     exclude += [text for pair in development for text in (pair.foreign, pair.english)]
     pairs, report = filter_bitext([pair for path in recipe.bitext for pair in read_bitext(path)], exclude=exclude)
     say(f"bitext: {report}")
-    if not pairs:
+    if recipe.bitext and not pairs:
         raise InputError("no sentence pair is left after filtering", path=recipe.bitext[0], remedy="give more bitext")
     if recipe.limit is not None and recipe.limit < len(pairs):
         chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.limit]
         pairs = [pairs[number] for number in chosen]
         say(f"drawn: {len(pairs):,} pairs")
-    return pairs, development, read_lesson(recipe.relevance, exclude) if recipe.relevance is not None else None
+    relevance = read_lesson(recipe.relevance, exclude) if recipe.relevance is not None else None
+    quick = read_quick_lesson(recipe.quick, exclude) if recipe.quick is not None else None
+    return _Read(pairs, development, relevance, quick)
 
 
-def _make(
-    recipe: Recipe,
-    pairs: Sequence[Pair],
-    development: Sequence[Pair],
-    lesson: Lesson | None,
-    work: Path,
-    fingerprint: str,
-) -> tuple[Model, list[dict[str, Any]]]:
+def _make(recipe: Recipe, read: _Read, work: Path, teacher_mark: str) -> tuple[Model, list[dict[str, Any]]]:
     from transformers import set_seed
 
     from pyserini_optical.distillation.development import MateRetrieval
     from pyserini_optical.models.teacher import TeacherVectors
 
     set_seed(recipe.seed)
+    pairs = read.pairs
     teacher = _load(recipe, recipe.teacher)
     vectors = None
     if recipe.training.epochs or (recipe.student.start == "plans" and recipe.student.vocabulary is not None):
@@ -128,22 +146,29 @@ def _make(
                 teacher,
                 [pair.english for pair in pairs],
                 cache=work / "teacher",
-                fingerprint=fingerprint,
+                fingerprint=teacher_mark,
                 special_tokens=recipe.special_tokens,
                 max_length=recipe.training.max_length,
                 advance=advance,
             )
     student = _start(recipe, teacher, vectors, pairs, work)
-    evaluator = MateRetrieval(teacher, development) if development else None
+    evaluator = MateRetrieval(teacher, read.development) if read.development else None
     if evaluator is not None:
         say(f"at the start: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     log = []
     if recipe.training.epochs and vectors is not None:
         log = _align(student, vectors, recipe, pairs, evaluator, work)
-    if recipe.relevance is not None and lesson is not None:
-        log += distil_relevance(student, teacher, lesson, recipe.relevance, seed=recipe.seed, work=work / "relevance")
+    seed = recipe.seed
+    if recipe.relevance is not None and read.relevance is not None:
+        log += distil_relevance(student, teacher, read.relevance, recipe.relevance, seed=seed, work=work / "relevance")
         if evaluator is not None:
             say(f"after relevance distillation: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
+    if recipe.quick is not None and read.quick is not None:
+        log += distil_quick(
+            student, teacher, read.quick, recipe.quick, documents=recipe.teacher, seed=seed, work=work / "quick"
+        )
+        if evaluator is not None:
+            say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     return student, log
 
 
@@ -192,6 +217,7 @@ def _load(recipe: Recipe, name: str) -> Model:
 
 def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs: Sequence[Pair], work: Path) -> Model:
     """The untrained student, made once: a later process must not learn another vocabulary."""
+    from pyserini_optical.distillation.glossing import start_from_glosses
     from pyserini_optical.models.plan_start import start_from_plans
     from pyserini_optical.models.student import Start, extend_student
     from pyserini_optical.models.training_free import map_vectors
@@ -210,11 +236,14 @@ def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs
                 foreign = [pair.foreign for pair in pairs]
                 with progress("plans, sentence pairs", len(pairs)) as advance:
                     start_from_plans(student, vectors, foreign, max_length=length, advance=advance)
+        if setting.start == "glosses":
+            start_from_glosses(student, pairs, setting.names)
         if setting.map != "none":
             student = map_vectors(student, teacher, pairs, setting.map)
         beside = work / ".start"
         shutil.rmtree(beside, ignore_errors=True)
         save_transformer(student, beside)
+        Manifest("start", outputs=fingerprint_files(beside)).save(beside / MANIFEST)
         os.replace(beside, folder)
     # Loaded even when just made: every process trains from the same bytes.
     return _load(recipe, str(folder))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_type_hints
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
 
-from pyserini_optical.couplings import COUPLINGS, Coupling
 from pyserini_optical.data import Pathish
-from pyserini_optical.data.settings import PLAIN, check, nearest, read_settings
+from pyserini_optical.data.fields import is_folder_name
+from pyserini_optical.data.settings import check, read_settings
+from pyserini_optical.distillation.named import make_objectives
+from pyserini_optical.distillation.quick_recipe import QuickRecipe
+from pyserini_optical.distillation.training_recipe import TrainingRecipe as TrainingRecipe
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.objectives import OBJECTIVES, RELEVANCE_OBJECTIVES, Objective, RelevanceObjective
 
@@ -27,65 +28,38 @@ class StudentRecipe:
         The model to start from; the teacher if None.
     vocabulary : int or None
         Word pieces to learn on the foreign side; None keeps the tokeniser (for a multilingual start).
-    start : {"plans", "table", "pieces"}
-        How embeddings start: by a translation table counted in the bitext; by one summed from the transport plans of a
-        student that started so; or as means of the teacher's pieces.
+    start : {"plans", "table", "pieces", "glosses"}
+        How embeddings start: by a translation table counted in the bitext (``table``); by one summed from the transport
+        plans of a student that started so; or as means of the teacher's pieces. With ``glosses`` they stay the
+        teacher's, the student reads each foreign word as its most probable translation, and ``vocabulary`` is None.
     map : {"none", "mean-offset", "bures"}
         A training-free map of the student's sentence vectors onto the teacher's, fitted on the bitext; see
         :func:`~pyserini_optical.models.training_free.map_vectors`.
+    names : list of str
+        For ``glosses``: English corpora, JSONL. A word that the bitext lacks is read as the word that it spells, of the
+        bitext's, the teacher's and these.
     """
 
     model: str | None = None
     vocabulary: int | None = 16000
-    start: Literal["plans", "table", "pieces"] = "plans"
+    start: Literal["plans", "table", "pieces", "glosses"] = "plans"
     map: Literal["none", "mean-offset", "bures"] = "none"
+    names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.vocabulary is not None and self.vocabulary < 1:
             raise RecipeError(f"vocabulary must be at least 1, or null to keep the tokeniser, got {self.vocabulary!r}")
+        if self.start == "glosses" and self.vocabulary is not None:
+            raise RecipeError("start: glosses reads English words and learns no pieces; set student.vocabulary to null")
+        if self.names and self.start != "glosses":
+            raise RecipeError("student.names is for start: glosses")
         if self.start == "plans" and self.model is not None and self.vocabulary is not None:
             raise RecipeError("start: plans moves the teacher's embeddings into the student, which must start from it")
 
-
-@dataclass(frozen=True)
-class TrainingRecipe:
-    """How the student is trained.
-
-    Attributes
-    ----------
-    epochs : float
-        Passes over the bitext; 0 leaves the student at its start.
-    batch_size : int
-        Sentence pairs a step.
-    learning_rate : float
-        Peak of AdamW's learning rate, after a linear warm-up and before a linear decay to zero.
-    warmup : float
-        Share of the steps that warm up.
-    clip : float
-        Largest norm of the gradient; 0 for no limit.
-    max_length : int
-        Sentences are cut after so many pieces.
-    checkpoint_steps : int
-        Every so many steps the state is saved, for a later process to go on from, and the development set is tried.
-    patience : int
-        Training ends after so many tries without a better one.
-    """
-
-    epochs: float = 3
-    batch_size: int = 64
-    learning_rate: float = 1e-4
-    warmup: float = 0.1
-    clip: float = 1.0
-    max_length: int = 128
-    checkpoint_steps: int = 200
-    patience: int = 4
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("max_length", 3), ("checkpoint_steps", 1), ("patience", 1)):
-            if getattr(self, name) < least:
-                raise RecipeError(f"{name} must be at least {least}, got {getattr(self, name)!r}")
-        if self.warmup > 1:
-            raise RecipeError(f"warmup must be a share of the steps, from 0 to 1, got {self.warmup!r}")
+    @property
+    def counts(self) -> bool:
+        """Whether a translation table is counted in the bitext."""
+        return self.start == "glosses" or (self.vocabulary is not None and self.start != "pieces")
 
 
 @dataclass(frozen=True)
@@ -130,7 +104,7 @@ class RelevanceRecipe:
 
     def make_objectives(self) -> dict[str, tuple[float, RelevanceObjective]]:
         """Give weight and objective by name; errors as of :meth:`Recipe.make_objectives`."""
-        return _make_objectives(self.objectives, RELEVANCE_OBJECTIVES)
+        return make_objectives(self.objectives, RELEVANCE_OBJECTIVES)
 
 
 @dataclass(frozen=True)
@@ -167,7 +141,10 @@ class Recipe:
     limit : int or None
         Learn from so many pairs of the bitext, drawn with the seed; with the same seed fewer are among more.
     relevance : RelevanceRecipe or None
-        A second stage, on questions.
+        A second stage, on questions with translations.
+    quick : QuickRecipe or None
+        A last stage, QuiCK: a query generator teaches on passages of the target collection. With it, and a student that
+        is not aligned (``training.epochs`` 0, ``student.vocabulary`` null), ``bitext`` may be empty.
     """
 
     name: str
@@ -184,11 +161,13 @@ class Recipe:
     seed: int = 0
     limit: int | None = None
     relevance: RelevanceRecipe | None = None
+    quick: QuickRecipe | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or Path(self.name).name != self.name:
+        if not is_folder_name(self.name):
             raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
-        if not self.bitext:
+        needless = self.quick is not None and not self.training.epochs and self.student.vocabulary is None
+        if not self.bitext and not needless:
             raise RecipeError("bitext must name at least one file")
         if self.late_interaction and any(entry.get("name") == "sentence-mse" for entry in self.objectives):
             raise RecipeError("sentence-mse compares sentence vectors; a late-interaction model has none, remove it")
@@ -201,12 +180,17 @@ class Recipe:
         self.make_objectives("english")
         if not self.make_objectives() and self.training.epochs:
             raise RecipeError("objectives must name at least one objective, or training.epochs be 0")
-        if self.student.map != "none" and (self.training.epochs or self.relevance is not None):
+        if self.student.map != "none" and (
+            self.training.epochs or self.relevance is not None or self.quick is not None
+        ):
             raise RecipeError("student.map is for students that are not trained; set training.epochs to 0")
         if self.student.map != "none" and self.late_interaction:
             raise RecipeError("student.map moves sentence vectors, which a late-interaction model has not; remove it")
-        if self.documents == "self" and (self.student.map != "none" or self.relevance is not None):
-            raise RecipeError("student.map and relevance are for students of questions; set documents to teacher")
+        stages = self.relevance is not None or self.quick is not None
+        if self.documents == "self" and (self.student.map != "none" or stages):
+            raise RecipeError(
+                "student.map, relevance and quick are for students of questions; set documents to teacher"
+            )
 
     def make_objectives(self, side: Side = "foreign") -> dict[str, tuple[float, Objective]]:
         """Give weight and objective by name, of those on one side of the bitext.
@@ -221,58 +205,25 @@ class Recipe:
             options = dict(entry)
             if check(options.pop("side", "foreign"), Side, f"objectives: side of {options.get('name')}") == side:
                 of_side.append(options)
-        return _make_objectives(of_side, OBJECTIVES)
+        return make_objectives(of_side, OBJECTIVES)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the recipe as plain data, for manifests.
 
-        What was not there in the first version is left out unless it is used: checkpoints from before stay what they
-        are.
+        Parts that a recipe does not use are left out: a new one leaves the manifests of other recipes as they are.
         """
         plain = asdict(self)
-        for part, key in ((plain, "limit"), (plain, "relevance"), (plain["student"], "map")):
-            if part[key] in (None, "none"):
+        student = plain["student"]
+        for part, key in (
+            (plain, "limit"),
+            (plain, "relevance"),
+            (plain, "quick"),
+            (student, "map"),
+            (student, "names"),
+        ):
+            if part[key] in (None, "none", []):
                 del part[key]
         return plain
-
-
-def _make_objectives(entries: Sequence[Mapping[str, Any]], registry: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for entry in entries:
-        options = dict(entry)
-        name = options.pop("name", None)
-        weight = check(options.pop("weight", 1.0), float, f"objectives: weight of {name}")
-        if name in made:
-            raise RecipeError(f"objectives: {name} stands there twice")
-        if "coupling" in options:
-            options["coupling"] = _make_coupling(options["coupling"])
-        made[name] = (float(weight), _make(name, registry, options, "objectives"))
-    return made
-
-
-def _make_coupling(value: Any) -> Coupling:
-    options = dict(value) if isinstance(value, dict) else {"name": value}
-    coupling: Coupling = _make(options.pop("name", None), COUPLINGS, options, "coupling")
-    return coupling
-
-
-def _make(name: Any, registry: Mapping[str, Any], options: Mapping[str, Any], where: str) -> Any:
-    if not isinstance(name, str) or name not in registry:
-        problem = "a name is missing" if name is None else f"unknown name {name!r}"
-        raise RecipeError(f"{where}: {problem}{nearest(str(name), registry)}")
-    made = registry[name]
-    allowed = inspect.signature(made).parameters
-    hints = get_type_hints(made if is_dataclass(made) else made.__init__)
-    checked = {}
-    for key, value in options.items():
-        if key not in allowed:
-            raise RecipeError(f"{where}: {name} has no option {key!r}{nearest(str(key), allowed)}")
-        # What is not plain, a coupling, is made already.
-        checked[key] = check(value, hints[key], f"{where}: {name}: {key}") if hints[key] in PLAIN else value
-    try:
-        return made(**checked)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{where}: {name}: {error}") from None
 
 
 def load_recipe(path: Pathish, settings: Sequence[str] = ()) -> Recipe:

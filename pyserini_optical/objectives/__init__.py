@@ -17,13 +17,17 @@ name in recipes     class                     what
 =================== ========================= ============================================================
 ``relevance-kl``    :class:`RelevanceKL`      DR.DECR: distributions of scores over passages
 ``margin-mse``      :class:`MarginMSE`        margins between the relevant passage's score and the others'
+``info-nce``        :class:`InfoNCE`          the relevant passage among the batch's, without a teacher
 =================== ========================= ============================================================
+
+From questions and a query generator's scores of passages: the same, and :class:`QuestionAlignment`.
 """
 
 from __future__ import annotations
 
+from pyserini_optical.objectives.generated import GeneratorLoss, QuestionAlignment
 from pyserini_optical.objectives.loss import DistillationLoss, TeacherRows
-from pyserini_optical.objectives.relevance import MarginMSE, RelevanceKL, RelevanceLoss, RelevanceObjective
+from pyserini_optical.objectives.relevance import InfoNCE, MarginMSE, RelevanceKL, RelevanceLoss, RelevanceObjective
 from pyserini_optical.objectives.representation import (
     Objective,
     Representation,
@@ -43,6 +47,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 RELEVANCE_OBJECTIVES: dict[str, type[RelevanceObjective]] = {
     "relevance-kl": RelevanceKL,
     "margin-mse": MarginMSE,
+    "info-nce": InfoNCE,
 }
 
 __all__ = [
@@ -50,8 +55,11 @@ __all__ = [
     "RELEVANCE_OBJECTIVES",
     "Contrastive",
     "DistillationLoss",
+    "GeneratorLoss",
+    "InfoNCE",
     "MarginMSE",
     "Objective",
+    "QuestionAlignment",
     "RelevanceKL",
     "RelevanceLoss",
     "RelevanceObjective",

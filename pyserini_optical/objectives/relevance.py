@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 
 class RelevanceObjective(nn.Module):
-    """Something to be learnt from scores: how far the student's scores of a batch are from its teacher's."""
+    """Something to be learnt from scores: how far the student's scores of a batch are from its teacher's.
+
+    Attributes
+    ----------
+    needs_teacher : bool
+        Whether the teacher's scores are looked at; where they are not, passages that it has not scored serve too.
+    """
+
+    needs_teacher = True
 
     def forward(self, student: Tensor, teacher: Tensor, relevant: Tensor) -> Tensor:
         """Give the loss, a scalar, averaged over the batch.
@@ -46,7 +54,7 @@ class RelevanceKL(RelevanceObjective):
 
     .. math::
         L = \frac{\tau^2}{B} \sum_b \mathrm{KL}(P_b \,\Vert\, Q_b), \qquad
-        P_b = \mathrm{softmax}(t_b / \tau), \quad Q_b = \mathrm{softmax}(s_b / \tau)
+        P_b = \mathrm{softmax}(t_b / \tau_t), \quad Q_b = \mathrm{softmax}(s_b / \tau)
 
     Scores are cosines or MaxSim over the number of query tokens. The default is DR.DECR's :math:`\tau = 2` for MaxSim
     summed over its 32 query tokens; that it serves pooled vectors too is our choice.
@@ -55,17 +63,22 @@ class RelevanceKL(RelevanceObjective):
     ----------
     temperature : float
         :math:`\tau`, above zero.
+    teacher_temperature : float
+        :math:`\tau_t`, for a teacher whose scores are on another scale than the student's; 0 for the same as the
+        student's.
     """
 
-    def __init__(self, temperature: float = 0.0625) -> None:
+    def __init__(self, temperature: float = 0.0625, teacher_temperature: float = 0.0) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be above zero, got {temperature}")
         self.temperature = temperature
+        self.teacher_temperature = teacher_temperature or temperature
 
     def forward(self, student: Tensor, teacher: Tensor, relevant: Tensor) -> Tensor:
         """Give the loss, a scalar."""
-        ours, theirs = (functional.log_softmax(scores / self.temperature, dim=1) for scores in (student, teacher))
+        ours = functional.log_softmax(student / self.temperature, dim=1)
+        theirs = functional.log_softmax(teacher / self.teacher_temperature, dim=1)
         return self.temperature**2 * functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
@@ -81,6 +94,31 @@ class MarginMSE(RelevanceObjective):
         difference = student - teacher
         margins = difference.gather(1, relevant[:, None]) - difference
         return margins.square().sum() / max(len(margins) * (margins.shape[1] - 1), 1)
+
+
+class InfoNCE(RelevanceObjective):
+    r"""The relevant passage among all passages of the batch; the teacher's scores are not looked at.
+
+    .. math::
+        L = -\frac{1}{B} \sum_b \log \frac{\exp s_{b r_b} / \tau}{\sum_c \exp s_{bc} / \tau}
+
+    Parameters
+    ----------
+    temperature : float
+        :math:`\tau`, above zero.
+    """
+
+    needs_teacher = False
+
+    def __init__(self, temperature: float = 0.05) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"temperature must be above zero, got {temperature}")
+        self.temperature = temperature
+
+    def forward(self, student: Tensor, teacher: Tensor, relevant: Tensor) -> Tensor:
+        """Give the loss, a scalar."""
+        return functional.cross_entropy(student / self.temperature, relevant)
 
 
 class RelevanceLoss(nn.Module):

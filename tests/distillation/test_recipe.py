@@ -95,7 +95,11 @@ BAD = {
     "no patience": ("epochs: 0.5", "patience: 0", "patience must be at least 1"),
     "too warm": ("epochs: 0.5", "warmup: 100", "warmup must be a share"),
     "no vocabulary": ("vocabulary: 500", "vocabulary: 0", "student: vocabulary must be at least 1"),
-    "another start": ("vocabulary: 500", "start: random", "start must be one of plans, table, pieces, got 'random'"),
+    "another start": (
+        "vocabulary: 500",
+        "start: random",
+        "start must be one of plans, table, pieces, glosses, got 'random'",
+    ),
     "other documents": ("seed: 1", "documents: nobody", "documents must be one of teacher, self"),
     "a part that is none": ("{vocabulary: 500}", "500", "student: expected keys and values"),
     "a name with folders": ("name: optical-{language}", "name: ../mine", "name must be fit for a folder"),

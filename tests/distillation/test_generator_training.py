@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyserini_optical.distillation import GeneratorRecipe, train_generator
+from pyserini_optical.distillation.generator_data import GeneratorData, mine_candidates, read_examples
+from pyserini_optical.distillation.generator_trainer import _Trainer
+from pyserini_optical.distillation.generator_training import ContrastiveRecipe
+from pyserini_optical.distillation.training_recipe import TrainingRecipe
+from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.models.new_generator import NewGenerator
+from pyserini_optical.models.provenance import Provenance
+from pyserini_optical.models.query_generator import QueryGenerator
+
+
+@pytest.fixture
+def recipe(toy_collection: Path, toy_files: tuple[Path, Path], tiny: Path) -> GeneratorRecipe:
+    training = TrainingRecipe(epochs=1, batch_size=20, learning_rate=1e-3, checkpoint_steps=2, max_length=24)
+    files = {name: [str(toy_collection / name)] for name in ("topics.sw.tsv", "qrels.txt", "questions.tsv")}
+    return GeneratorRecipe(
+        name="toy",
+        sources=[
+            GeneratorData(
+                "sw", topics=files["topics.sw.tsv"], qrels=files["qrels.txt"], bitext=[str(toy_files[1])], limit=50
+            ),
+            GeneratorData("en", questions=files["questions.tsv"]),
+        ],
+        corpus=str(toy_collection / "corpus.jsonl"),
+        size=NewGenerator(str(tiny), vocabulary=120, layers=1, width=16, heads=1, feed_forward=16, dropout=0.1),
+        training=training,
+        contrastive=ContrastiveRecipe(negatives=2, depth=10, training=replace(training, batch_size=15)),
+    )
+
+
+def test_cut_off_in_the_second_stage_it_gives_the_same_bytes(
+    recipe: GeneratorRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    whole = train_generator(recipe, tmp_path / "whole")
+    done, compute = 0, _Trainer.compute_loss
+
+    def counted(self: _Trainer, *arguments: Any, **more: Any) -> Any:
+        nonlocal done
+        done += 1
+        if done == 8:  # of four and four steps
+            raise Killed
+        return compute(self, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Trainer, "compute_loss", counted)
+        with pytest.raises(Killed):
+            train_generator(recipe, tmp_path / "cut")
+    again = train_generator(recipe, tmp_path / "cut")
+    assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (again / "tokenizer.json").read_bytes() == (whole / "tokenizer.json").read_bytes()
+    before = (whole / "model.safetensors").stat().st_mtime_ns
+    assert train_generator(recipe, tmp_path / "whole") == whole
+    assert (whole / "model.safetensors").stat().st_mtime_ns == before
+    card = (whole / "README.md").read_text()
+    assert all(tag in card.partition("are: ")[2] for tag in ("sw", "sw-sentence", "en"))
+    assert Provenance.load(str(whole)).recipe["contrastive"]["negatives"] == 2
+    # From a generator that is there, with one stage.
+    further = replace(recipe, model=str(whole), size=NewGenerator(), contrastive=None, seed=1)
+    log = json.loads((train_generator(further, tmp_path / "further") / "training.json").read_text())
+    assert any("loss" in entry for entry in log)
+    assert QueryGenerator(str(tmp_path / "further"), "cpu").passage_length == 24
+
+
+def test_the_second_stage_tells_passages_apart(generator: Path) -> None:
+    log = json.loads((generator / "training.json").read_text())
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[0] > 1.5 * losses[1]
+
+
+def test_examples(recipe: GeneratorRecipe, toy_collection: Path, toy_pairs: list[Any], tmp_path: Path) -> None:
+    passages = {f"p{n:02}": pair.english for n, pair in enumerate(toy_pairs[::10])}
+    examples = read_examples(recipe.sources, passages, "corpus", exclude=[], seed=0)
+    tags = [example.tag for example in examples]
+    assert len(tags) == 50 + tags.count("en")
+    for example in examples:
+        if example.tag == "sw-sentence":
+            assert example.source == ""
+        else:
+            assert passages[example.source] == example.passage
+            assert example.question.startswith("nani" if example.tag == "sw" else "who")
+    (tmp_path / "sealed.tsv").write_text(f"x\t{examples[-1].question.upper()}\n")
+    fewer = read_examples(recipe.sources, passages, "corpus", exclude=[str(tmp_path / "sealed.tsv")], seed=0)
+    assert examples[-1].question not in {example.question for example in fewer}
+    mined = mine_candidates(examples, passages, recipe.corpus, 3, depth=10, seed=0, work=tmp_path)
+    assert len(mined) == sum(bool(example.source) for example in examples)
+    assert all(len(set(row)) == 4 for _, row, _ in mined)
+
+
+def test_recipes_that_make_no_sense_are_refused(recipe: GeneratorRecipe, toy_collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="as many, got 1 and 0"):
+        GeneratorData("sw", topics=["a"])
+    with pytest.raises(RecipeError, match="nothing is named"):
+        GeneratorData("sw")
+    with pytest.raises(RecipeError, match="size is for model: new"):
+        replace(recipe, model="google/mt5-small")
+    with pytest.raises(RecipeError, match="sources must name"):
+        replace(recipe, sources=[])
+    with pytest.raises(RecipeError, match="bitext alone"):
+        mine_candidates([], {}, "corpus", 3, depth=1, seed=0, work=tmp_path)
+    (tmp_path / "qrels").write_text("t99 0 p00 1\n")
+    sources = [replace(recipe.sources[0], qrels=[str(tmp_path / "qrels")])]
+    with pytest.raises(InputError, match="no relevant passage for topic t00"):
+        train_generator(replace(recipe, sources=sources), tmp_path / "toy")
+    assert not (tmp_path / "toy").exists()
