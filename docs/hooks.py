@@ -72,7 +72,27 @@ def recipe() -> str:
     from pyserini_optical.distillation import recipe as module
 
     parts = {"": "Recipe", "student": "StudentRecipe", "training": "TrainingRecipe", "relevance": "RelevanceRecipe"}
-    return "\n".join(_settings(part, getattr(module, name)) for part, name in parts.items())
+    kinds = {part: getattr(module, name) for part, name in parts.items()} | _quick()
+    return "\n".join(_settings(part, kind) for part, kind in kinds.items())
+
+
+def _quick() -> dict[str, Any]:
+    from pyserini_optical.distillation.quick_recipe import AlignmentRecipe, QuickRecipe
+    from pyserini_optical.generation import Generation
+    from pyserini_optical.models.query_generator import Decoding
+
+    parts = {"": QuickRecipe, ".questions": Generation, ".questions.decoding": Decoding, ".alignment": AlignmentRecipe}
+    return {f"quick{part}": kind for part, kind in parts.items()}
+
+
+def generator() -> str:
+    """List the settings of recipes for `train-generator`."""
+    from pyserini_optical.distillation.generator_data import GeneratorData
+    from pyserini_optical.distillation.generator_training import ContrastiveRecipe, GeneratorRecipe
+    from pyserini_optical.models.new_generator import NewGenerator
+
+    kinds = {"": GeneratorRecipe, "sources": GeneratorData, "size": NewGenerator, "contrastive": ContrastiveRecipe}
+    return "\n".join(_settings(part, kind) for part, kind in kinds.items())
 
 
 def fine_tuning() -> str:
@@ -110,6 +130,26 @@ def commands() -> str:
 def results() -> str:
     """Give the main table of every committed study, and the report of every other committed measurement."""
     return "\n".join(_result(path) for path in sorted((HOME / "runs").glob("*/report.json")))
+
+
+def ladders() -> str:
+    """Put the ladders of all languages side by side, by the first measure; how many topics each has is in the head."""
+    reports = {
+        path.parent.name.removeprefix("ladder-"): json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((HOME / "runs").glob("ladder-*/report.json"))
+    }
+    [measure] = {report["measures"][0] for report in reports.values()}
+    means = {
+        language: {run["name"]: run["mean"][measure] for run in report["runs"]} for language, report in reports.items()
+    }
+    longest = max(means.values(), key=len)
+    names = dict.fromkeys([*longest, *(name for runs in means.values() for name in runs)])
+    heads = [f"{language} ({len(report['topics']):,})" for language, report in reports.items()]
+    lines = [f"| {measure} | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
+    for name in names:
+        cells = [format(runs[name], ".3f") if name in runs else "–" for runs in means.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def messages() -> str:
@@ -276,9 +316,11 @@ PLACES = {
         translators,
         recipe,
         fine_tuning,
+        generator,
         study,
         commands,
         results,
+        ladders,
         messages,
     )
 }

@@ -13,11 +13,15 @@ from pyserini_optical.errors import CheckpointError, InputError, OpticalError, R
 if TYPE_CHECKING:
     from pyserini_optical.distillation import distill as distill
     from pyserini_optical.distillation import fine_tune as fine_tune
+    from pyserini_optical.distillation import make_training_data as make_training_data
+    from pyserini_optical.distillation import train_generator as train_generator
     from pyserini_optical.evaluate import align as align
     from pyserini_optical.evaluate import compare as compare
+    from pyserini_optical.generation import generate as generate
     from pyserini_optical.integration import OpticalDocumentEncoder as OpticalDocumentEncoder
     from pyserini_optical.integration import OpticalQueryEncoder as OpticalQueryEncoder
     from pyserini_optical.integration import prepare as prepare
+    from pyserini_optical.models import load_cross_encoder as load_cross_encoder
     from pyserini_optical.models import load_encoder as load_encoder
     from pyserini_optical.retrieve import encode_corpus as encode_corpus
     from pyserini_optical.retrieve import encode_tokens as encode_tokens
@@ -31,10 +35,14 @@ __version__ = "0.1.0"
 _HOME = {
     "distill": "pyserini_optical.distillation",
     "fine_tune": "pyserini_optical.distillation",
+    "make_training_data": "pyserini_optical.distillation",
+    "train_generator": "pyserini_optical.distillation",
     "align": "pyserini_optical.evaluate",
     "compare": "pyserini_optical.evaluate",
+    "generate": "pyserini_optical.generation",
     "OpticalDocumentEncoder": "pyserini_optical.integration",
     "OpticalQueryEncoder": "pyserini_optical.integration",
+    "load_cross_encoder": "pyserini_optical.models",
     "load_encoder": "pyserini_optical.models",
     "prepare": "pyserini_optical.integration",
     "encode_corpus": "pyserini_optical.retrieve",
@@ -61,10 +69,14 @@ __all__ = [
     "encode_tokens",
     "fine_tune",
     "fuse",
+    "generate",
+    "load_cross_encoder",
     "load_encoder",
+    "make_training_data",
     "prepare",
     "rerank",
     "search",
+    "train_generator",
     "translate",
 ]
 

@@ -19,6 +19,8 @@ import yaml
 from pyserini_optical import compare, distill
 from pyserini_optical.cli import COMMANDS, _parser, main
 from pyserini_optical.data.settings import read_settings
+from pyserini_optical.models.cross_encoder import start_cross_encoder
+from pyserini_optical.models.transformer import save_transformer
 from pyserini_optical.quickstart import HOME as COLLECTION
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +29,8 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Commands that take minutes, the project's corpora, a network or what only some machines have.
 PARSED_ONLY = re.compile(
-    r"pyserini-optical (quickstart|study|fine-tune|translate (marian|apertium):|distill (?!.*bitext=))"
+    r"pyserini-optical (quickstart|study|fine-tune|train-generator|generate"
+    r"|translate (marian|apertium):|distill (?!.*bitext=))"
 )
 # What the shell itself does.
 SHELL = ("python3 -m venv .venv", ". .venv/bin/activate")
@@ -80,6 +83,8 @@ def bench(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, language in (("topics", "sw"), ("topics.sw", "sw"), ("topics.en", "en")):
         topics = (COLLECTION / f"topics.{language}.tsv").read_text(encoding="utf-8").splitlines()
         write(f"{name}.tsv", [line for line in topics if line.split("\t")[0] in {topic for topic, _ in judged}])
+    english = dict(line.split("\t") for line in (folder / "topics.en.tsv").read_text(encoding="utf-8").splitlines())
+    write("labels.tsv", [f"{english[topic]}\t{passage}" for topic, passage in judged])
     for name in ("qrels", "dev-qrels"):
         write(f"{name}.txt", [f"{topic} 0 {passage} 1" for topic, passage in judged])
     runs = ("bm25", "run", "translated", "mine", "seed1", "seed2", "other-run", "dev-bm25", "dev-run")
@@ -100,18 +105,22 @@ def bench(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         more = ["--tokens"] if kind == "stores" else []
         made = folder / kind / "mine"
         assert main(["encode", str(folder / "encoders/mine"), str(folder / "corpus.jsonl"), str(made), *more]) == 0
+    cross = start_cross_encoder(str(tiny), 64, "cpu")
+    save_transformer(cross, folder / "encoders" / "cross-encoder-mine")
     return folder
 
 
 def check_settings(command: list[str]) -> None:
     """Read the recipe or study that a command names, with its settings: unknown keys are refused."""
     from pyserini_optical.distillation.fine_tuning import FineTuningRecipe
+    from pyserini_optical.distillation.generator_training import GeneratorRecipe
     from pyserini_optical.distillation.recipe import Recipe
     from pyserini_optical.study.settings import Study
 
     kinds: dict[str, tuple[type, str]] = {
         "distill": (Recipe, "recipe"),
         "fine-tune": (FineTuningRecipe, "recipe"),
+        "train-generator": (GeneratorRecipe, "recipe"),
         "study": (Study, "study"),
     }
     if command[1] in kinds:

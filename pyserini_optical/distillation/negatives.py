@@ -26,11 +26,12 @@ def mine_negatives(
     depth: int,
     seed: int,
     work: Path,
-) -> list[str]:
-    """Draw one hard negative for each question from the first ``depth`` passages that BM25 finds.
+    count: int = 1,
+) -> list[list[str]]:
+    """Draw hard negatives for each question: of its own, or else of the first ``depth`` passages that BM25 finds.
 
     The relevant passage and those that hold one of the answers (whatever the case) are passed over; a question for
-    which none is left gets a passage drawn from the whole corpus.
+    which too few are left gets passages drawn from the whole corpus.
 
     Parameters
     ----------
@@ -46,27 +47,34 @@ def mine_negatives(
         Of the draws.
     work : Path
         Folder that keeps the index and what was drawn.
+    count : int
+        Negatives a question.
 
     Returns
     -------
-    list of str
-        A passage id for each question.
+    list of list of str
+        ``count`` passage ids for each question.
 
     Raises
     ------
     RecipeError
         Every passage answers a question.
     """
-    key = fingerprint_texts([corpus_key(passages), str(depth), str(seed), *(question.text for question in questions)])
+    own = [f"{question.text} {' '.join(question.negatives)}" for question in questions]
+    key = fingerprint_texts([corpus_key(passages), str(depth), str(seed), str(count), *own])
     kept = work / f"negatives-{key[:16]}.json"
     if kept.is_file():
-        drawn: list[str] = json.loads(kept.read_text(encoding="utf-8"))
+        drawn: list[list[str]] = json.loads(kept.read_text(encoding="utf-8"))
         return drawn
     random = np.random.default_rng(seed)
+    open_ones = bm25_hits([question for question in questions if not question.negatives], corpus, depth, work)
     drawn = []
-    for question, found in zip(questions, bm25_hits(questions, corpus, depth, work), strict=True):
-        hits = [hit for hit in found if _is_negative(hit, question, passages)]
-        drawn.append(hits[int(random.integers(len(hits)))] if hits else _any(question, passages, random))
+    for question in questions:
+        found: Sequence[str] = question.negatives if question.negatives else next(open_ones)
+        hits = [hit for hit in found if is_negative(hit, question, passages)]
+        chosen = [hits.pop(int(random.integers(len(hits)))) for _ in range(min(count, len(hits)))]
+        chosen += [_any(question, passages, random) for _ in range(count - len(chosen))]
+        drawn.append(chosen)
     with write_text(kept) as stream:
         json.dump(drawn, stream)
     return drawn
@@ -88,6 +96,8 @@ def bm25_hits(questions: Sequence[Question], corpus: Pathish, depth: int, work: 
     """
     from pyserini_optical.integration.lucene import bm25_index, bm25_search
 
+    if not questions:
+        return
     index = work / "bm25"
     if not index.exists():
         bm25_index(corpus, index, "en", fields=["text"])
@@ -105,7 +115,7 @@ def corpus_key(passages: Mapping[str, str]) -> str:
 
 
 def check_passages(questions: Sequence[Question], passages: Mapping[str, str], path: str) -> None:
-    """Refuse questions about passages that the corpus does not have.
+    """Refuse questions about passages, or with negatives, that the corpus does not have.
 
     Raises
     ------
@@ -113,11 +123,13 @@ def check_passages(questions: Sequence[Question], passages: Mapping[str, str], p
         There is such a question.
     """
     for question in questions:
-        if question.passage not in passages:
-            raise RecipeError(f"{path}: holds no passage {question.passage!r}, which a question names; give its corpus")
+        for passage in (question.passage, *question.negatives):
+            if passage not in passages:
+                raise RecipeError(f"{path}: holds no passage {passage!r}, which a question names; give its corpus")
 
 
-def _is_negative(passage: str, question: Question, passages: Mapping[str, str]) -> bool:
+def is_negative(passage: str, question: Question, passages: Mapping[str, str]) -> bool:
+    """Tell whether a passage is neither the question's own nor holds one of its answers, whatever the case."""
     text = passages[passage].casefold()
     return passage != question.passage and not any(answer.casefold() in text for answer in question.answers)
 
@@ -126,6 +138,6 @@ def _any(question: Question, passages: Mapping[str, str], random: np.random.Gene
     """Draw a passage that does not answer the question."""
     for number in random.permutation(len(passages)):
         passage = next(islice(passages, int(number), None))
-        if _is_negative(passage, question, passages):
+        if is_negative(passage, question, passages):
             return passage
     raise RecipeError(f"every passage answers the question {question.text!r}; remove it or its answers")

@@ -9,13 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyserini_optical.models.cross_encoder import CrossEncoder as CrossEncoder
+    from pyserini_optical.models.cross_encoder import load_cross_encoder as load_cross_encoder
     from pyserini_optical.models.encoder import Encoder as Encoder
     from pyserini_optical.models.encoder import load_encoder as load_encoder
     from pyserini_optical.models.names import resolve_model as resolve_model
 
-__all__ = ["Encoder", "load_encoder", "resolve_model"]
+__all__ = ["CrossEncoder", "Encoder", "load_cross_encoder", "load_encoder", "resolve_model"]
 
-_HOME = {"Encoder": "encoder", "load_encoder": "encoder", "resolve_model": "names"}
+_HOME = {
+    "CrossEncoder": "cross_encoder",
+    "Encoder": "encoder",
+    "load_cross_encoder": "cross_encoder",
+    "load_encoder": "encoder",
+    "resolve_model": "names",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,30 +1,40 @@
-"""Re-ordering the top of a run by exact late interaction."""
+"""Re-ordering the top of a run: by exact late interaction, by pooled vectors, or by a cross-encoder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from pyserini_optical.data import Pathish, order_hits, read_corpus, read_run, read_topics, write_run
+from pyserini_optical.data import Pathish, one_process, order_hits, read_corpus, read_run, read_topics, write_run
 from pyserini_optical.data.fields import shown
-from pyserini_optical.errors import InputError
+from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
-from pyserini_optical.retrieve.maxsim import maxsim
-from pyserini_optical.retrieve.searching import Run, run_tag
+from pyserini_optical.retrieve.maxsim import Vectors, maxsim
+from pyserini_optical.retrieve.pair_scores import score_pairs
+from pyserini_optical.retrieve.searching import Run, open_index_for, run_tag
 from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
 
 if TYPE_CHECKING:
-    from pyserini_optical.models import Encoder
+    from pyserini_optical.models import CrossEncoder, Encoder
 
-By = Literal["maxsim"]
+By = Literal["maxsim", "pooled", "cross-encoder"]
+
+# The passages to re-order, best first, by topic; and a score for each of them.
+Heads = Mapping[str, Sequence[str]]
+Scores = Mapping[str, Sequence[float]]
+
+# Passages that are encoded together in memory.
+_PART = 1024
 
 
+@one_process("output")
 def rerank(
-    encoder: Encoder | Pathish,
+    encoder: Encoder | CrossEncoder | Pathish,
     corpus: Pathish,
     topics: Pathish | Mapping[str, str],
     run: Pathish | Mapping[str, Mapping[str, float]],
@@ -34,23 +44,30 @@ def rerank(
     depth: int = 100,
     tag: str | None = None,
     device: str | None = None,
+    work: Pathish | None = None,
 ) -> Run:
-    r"""Re-order the first passages of each topic by :math:`s(q, d) = \sum_i \max_j \cos(q_i, d_j)`.
+    r"""Re-order the first passages of each topic.
+
+    ``maxsim`` scores by late interaction, :math:`s(q, d) = \sum_i \max_j \cos(q_i, d_j)`; ``pooled`` by the cosine of
+    the two vectors; ``cross-encoder`` by a model that reads question and passage together.
 
     Parameters
     ----------
-    encoder : Encoder, str or path-like
-        Its token vectors are used: a late-interaction checkpoint's own, a pooled one's as they are.
+    encoder : Encoder, CrossEncoder, str or path-like
+        For ``maxsim`` an encoder whose token vectors are used: a late-interaction checkpoint's own, a pooled one's as
+        they are. For ``pooled`` an encoder whose single vectors are used. For ``cross-encoder`` such a model.
     corpus : path-like
-        What :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made; or a JSONL file or flat directory of
-        such, of which the passages to re-order are encoded now and held in memory in float16.
+        A JSONL file or flat directory of such, of which only the passages to re-order are read by the model, and their
+        vectors held in memory. Instead, for ``maxsim``, what
+        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made; for ``pooled`` an index that
+        :func:`~pyserini_optical.retrieve.encoding.encode_corpus` made.
     topics : path-like or mapping of str to str
         Topics file, or text by topic id; each topic of the run must have one.
     run : path-like or mapping of str to mapping of str to float
         TREC run, or score by passage id by topic id.
     output : path-like, optional
         TREC run to write.
-    by : {"maxsim"}
+    by : {"maxsim", "pooled", "cross-encoder"}
         What scores.
     depth : int
         So many passages a topic are re-ordered; those below keep their order and stay below.
@@ -58,11 +75,14 @@ def rerank(
         Name of the run in its last column; the encoder's folder name by default.
     device : str, optional
         Torch device.
+    work : path-like, optional
+        Folder for the scores of a cross-encoder that are finished, from which the same call goes on after a kill; it
+        is removed at the end. By default ``.NAME.work`` beside the output; without an output none is kept.
 
     Returns
     -------
     dict of str to dict of str to float
-        MaxSim by passage id by topic id, best first; the passages below ``depth`` get falling numbers under the lowest.
+        Score by passage id by topic id, best first; the passages below ``depth`` get falling numbers under the lowest.
 
     Raises
     ------
@@ -70,16 +90,13 @@ def rerank(
         A file cannot be read, a topic of the run has no text, a passage of it is not in the corpus, or the depth or
         the tag cannot be used.
     CheckpointError
-        The encoder or the store is broken, or they do not belong together.
+        The model, store or index is broken, they do not belong together, or the model is not of the kind that scores.
     """
-    from pyserini_optical.models import load_encoder
-
     if by not in get_args(By):
         raise InputError(f"unknown way to re-rank {by!r}", remedy=f"choose from {', '.join(get_args(By))}")
     if depth < 1:
         raise InputError(f"depth {depth} asked for", remedy="ask for one or more")
-    if isinstance(encoder, str | PathLike):
-        encoder = load_encoder(os.fspath(encoder), device)
+    encoder = _load(encoder, by, device)
     tag = run_tag(encoder, tag)  # made and checked before the work, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
     named = None if isinstance(run, Mapping) else run
@@ -89,36 +106,100 @@ def rerank(
         remedy = "give the topics of this run"
         raise InputError(f"topic {shown(without)} has no text among the topics", path=named, remedy=remedy)
     ranked = {topic: [passage for passage, _ in order_hits(found)] for topic, found in hits.items()}
-    store = _store(encoder, corpus, {topic: order[:depth] for topic, order in ranked.items()}, named)
-    queries = dict(zip(ranked, encoder.query_tokens([texts[topic] for topic in ranked]), strict=True))
+    heads = {topic: order[:depth] for topic, order in ranked.items()}
+    questions = {topic: texts[topic] for topic in heads}
+    scores: Scores
+    if by == "cross-encoder":
+        if work is None and output is not None:
+            work = Path(output).with_name(f".{Path(output).name}.work")
+        scores = score_pairs(encoder, questions, heads, _read(corpus, heads, named), work)  # type: ignore[arg-type]
+    else:
+        scores = (_by_maxsim if by == "maxsim" else _by_pooled)(encoder, corpus, questions, heads, named)  # type: ignore[arg-type]
     result: Run = {}
-    with progress("re-ranking topics", len(ranked)) as advance:
-        for topic, order in ranked.items():
-            head = order[:depth]
-            tokens, lengths = store.passages(np.array([store.rows[passage] for passage in head], dtype=np.int64))
-            scores = maxsim([queries[topic]], tokens, lengths)[0].tolist() if head else []
-            result[topic] = dict(order_hits(dict(zip(head, scores, strict=True))))
-            below = np.floor(min(scores, default=0.0))
-            result[topic].update((passage, below - rank) for rank, passage in enumerate(order[depth:], 1))
-            advance(1)
+    for topic, order in ranked.items():
+        result[topic] = dict(order_hits(dict(zip(heads[topic], scores[topic], strict=True))))
+        below = np.floor(min(scores[topic], default=0.0))
+        result[topic].update((passage, below - rank) for rank, passage in enumerate(order[depth:], 1))
     if output is not None:
         write_run(output, result, tag)
     return result
 
 
-def _store(encoder: Encoder, corpus: Pathish, heads: Mapping[str, Sequence[str]], run: Pathish | None) -> TokenStore:
-    """Open the store, or encode these passages of the corpus; all of them must be in it."""
-    store: TokenStore | None = None
+def _load(encoder: Encoder | CrossEncoder | Pathish, by: By, device: str | None) -> Encoder | CrossEncoder:
+    from pyserini_optical.models import CrossEncoder, load_cross_encoder, load_encoder
+    from pyserini_optical.models.cross_encoder import is_cross_encoder
+
+    if isinstance(encoder, str | PathLike):
+        name = os.fspath(encoder)
+        if by == "cross-encoder":
+            return load_cross_encoder(name, device)
+        if is_cross_encoder(name):
+            raise CheckpointError(f"{name}: a cross-encoder, which has no vectors; re-rank by cross-encoder")
+        return load_encoder(name, device)
+    if isinstance(encoder, CrossEncoder) != (by == "cross-encoder"):
+        raise CheckpointError(f"{encoder.name}: does not re-rank by {by}; give a model of that kind")
+    return encoder
+
+
+def _by_maxsim(
+    encoder: Encoder, corpus: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
+) -> Scores:
     if is_token_store(corpus):
         store = TokenStore.open(corpus)
         store.check(encoder)
-        known: Mapping[str, object] = store.rows
+        _check_known(heads, store.rows, corpus, run)
     else:
+        store = TokenStore.of(encoder, _read(corpus, heads, run), os.fspath(corpus))
+    queries = dict(zip(questions, encoder.query_tokens(list(questions.values())), strict=True))
+    found = {}
+    with progress("re-ranking topics", len(heads)) as advance:
+        for topic, head in heads.items():
+            tokens, lengths = store.passages(np.array([store.rows[passage] for passage in head], dtype=np.int64))
+            found[topic] = maxsim([queries[topic]], tokens, lengths)[0].tolist() if head else []
+            advance(1)
+    return found
+
+
+def _by_pooled(
+    encoder: Encoder, corpus: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
+) -> Scores:
+    if (Path(corpus) / "docid").is_file():
+        index, docids = open_index_for(encoder, Path(corpus))
         wanted = {passage for head in heads.values() for passage in head}
-        known = texts = {passage.id: passage.text for passage in read_corpus(corpus) if passage.id in wanted}
+        rows = {docid: row for row, docid in enumerate(docids) if docid in wanted}
+        _check_known(heads, rows, corpus, run)
+        vectors: Vectors = index.reconstruct_batch(np.array(list(rows.values()), dtype=np.int64))
+    else:
+        texts = _read(corpus, heads, run)
+        rows, vectors = {docid: row for row, docid in enumerate(texts)}, _encode(encoder, list(texts.values()))
+    places = {docid: place for place, docid in enumerate(rows)}
+    queries = encoder.encode_queries(list(questions.values()))
+    return {
+        topic: (vectors[[places[passage] for passage in heads[topic]]] @ query).tolist() if heads[topic] else []
+        for topic, query in zip(questions, queries, strict=True)
+    }
+
+
+def _encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    parts = [np.zeros((0, encoder.dimension), dtype=np.float32)]
+    with progress("encoding passages", len(texts)) as advance:
+        for start in range(0, len(texts), _PART):
+            parts.append(encoder.encode_passages(texts[start : start + _PART]))
+            advance(len(parts[-1]))
+    return np.concatenate(parts)
+
+
+def _read(corpus: Pathish, heads: Heads, run: Pathish | None) -> dict[str, str]:
+    """Read the texts of these passages; all of them must be in the corpus."""
+    wanted = {passage for head in heads.values() for passage in head}
+    texts = {passage.id: passage.text for passage in read_corpus(corpus) if passage.id in wanted}
+    _check_known(heads, texts, corpus, run)
+    return texts
+
+
+def _check_known(heads: Heads, known: Mapping[str, object], corpus: Pathish, run: Pathish | None) -> None:
     for topic, head in heads.items():
         unknown = next((passage for passage in head if passage not in known), None)
         if unknown is not None:
             problem = f"passage {shown(unknown)} of topic {shown(topic)} is not in {os.fspath(corpus)}"
-            raise InputError(problem, path=run, remedy="give the corpus or token store of this run")
-    return store or TokenStore.of(encoder, texts, os.fspath(corpus))
+            raise InputError(problem, path=run, remedy="give the corpus, token store or index of this run")

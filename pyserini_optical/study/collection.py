@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyserini_optical.data import fingerprint, fingerprint_texts, read_topics
+from pyserini_optical.data import Manifest, fingerprint, fingerprint_texts, read_topics
 from pyserini_optical.errors import InputError
 from pyserini_optical.progress import say
 from pyserini_optical.study.settings import Study
@@ -102,8 +102,12 @@ def corpora(study: Study, mark: str, work: Path) -> dict[str, Corpus]:
         say(f"corpus {name}: by {entries[name].translate}")
         translator = load_translator(entries[name].translate, work)
         path = work / "corpora" / f"{fingerprint_texts([mark, translator.version])[:16]}.jsonl"
-        if not path.exists():
+        record = path.with_suffix(".json")
+        if not path.exists() or not record.exists():
             translate(translator, study.corpus, path, work=work)
+            outputs = {path.name: fingerprint(path)}
+            Manifest("translate", {"corpus": mark}, {"translator": translator.version}, outputs=outputs).save(record)
+        Manifest.load(record).check(path.parent, "remove it to have it translated again")
         found[name] = Corpus(str(path), fingerprint(path), entries[name].language)
     return found
 

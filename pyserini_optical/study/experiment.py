@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint, read_qrels, read_run
+from pyserini_optical.data import Manifest, Pathish, fingerprint, only_process, read_qrels, read_run
 from pyserini_optical.data.settings import read_settings
-from pyserini_optical.errors import InputError
+from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.evaluate import (
     Comparison,
     Context,
@@ -30,10 +30,10 @@ from pyserini_optical.study.settings import Study, StudyRun
 from pyserini_optical.translation import Quality
 
 if TYPE_CHECKING:
-    from pyserini_optical.distillation import Recipe
-    from pyserini_optical.models import Encoder
+    from pyserini_optical.distillation import FineTuningRecipe, Recipe
+    from pyserini_optical.models import CrossEncoder, Encoder
 
-    Source: TypeAlias = Recipe | Encoder | None
+    Source: TypeAlias = Recipe | FineTuningRecipe | Encoder | CrossEncoder | None
 
 MANIFEST = "manifest.json"
 
@@ -67,7 +67,12 @@ def run_study(
         Of any of its parts; mistakes in files, recipes and names of models before the first run.
     """
     study = read_settings(Study, path, settings)
-    folder, work = Path(output) if output is not None else Path(path).parent, Path(work)
+    folder = Path(output) if output is not None else Path(path).parent
+    with only_process(folder):
+        return _run(study, folder, Path(work))
+
+
+def _run(study: Study, folder: Path, work: Path) -> Comparison:
     qrels = read_qrels(study.qrels)
     runs = study.each_run()
     sources = {name: _source(run) for name, run in runs.items()}
@@ -81,9 +86,9 @@ def run_study(
     for name, run in runs.items():
         say(f"run {name}: {run.search} on {run.topics} topics")
         # Popped, so that its model is let go with it.
-        encoder = _encoder(sources.pop(name), work)
+        model = _made(sources.pop(name), work)
         corpus, texts = searched[run.corpus], topics[run.topics]
-        making = Making(study, corpus, name, run, texts, encoder, records, folder / "runs", work)
+        making = Making(study, corpus, name, run, texts, model, records, folder / "runs", work)
         records[name] = making.kept() or making.make()
         hits = making.found(records[name].without_hits)
         if topics[run.topics].keys() - qrels.keys():
@@ -113,29 +118,41 @@ def _asked(qrels: Qrels, topics: Sequence[Mapping[str, str]], path: str) -> Qrel
 
 
 def _source(run: StudyRun) -> Source:
-    from pyserini_optical.distillation import load_recipe
-    from pyserini_optical.models import load_encoder
+    from pyserini_optical.distillation import FineTuningRecipe, load_recipe
+    from pyserini_optical.models import load_cross_encoder, load_encoder
+    from pyserini_optical.retrieve import Fusion
 
     if run.file:
         fingerprint(run.file)  # a missing one is said now
+    if run.tuned:
+        Fusion.load(run.fusion)
     if run.table is not None:
         for file in run.table.bitext:
             fingerprint(file)  # a missing one is said now
-    if not run.model:
+    if not run.source:
         return None
-    return load_recipe(run.model, run.set) if run.distils else load_encoder(run.model)
+    if run.by == "cross-encoder":
+        if not run.distils:
+            return load_cross_encoder(run.source)
+        recipe = read_settings(FineTuningRecipe, run.source, run.set)
+        if not recipe.cross_encoder:
+            raise RecipeError(f"{run.source}: makes no cross-encoder; set cross_encoder to true, or name another")
+        return recipe
+    return load_recipe(run.source, run.set) if run.distils else load_encoder(run.source)
 
 
-def _encoder(source: Source, work: Path) -> Encoder | None:
-    """Distil what is a recipe."""
-    from pyserini_optical.distillation import Recipe, distill
-    from pyserini_optical.models import load_encoder
+def _made(source: Source, work: Path) -> Encoder | CrossEncoder | None:
+    """Distil or fine-tune what is a recipe."""
+    from pyserini_optical.distillation import FineTuningRecipe, Recipe, distill, fine_tune
+    from pyserini_optical.models import load_cross_encoder, load_encoder
 
-    if not isinstance(source, Recipe):
+    if not isinstance(source, Recipe | FineTuningRecipe):
         return source
     # Named by its settings too: two runs of one recipe are two encoders.
     mark = hashlib.sha256(json.dumps(source.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
     folder = work / "encoders" / f"{source.name}.{mark}"
+    if isinstance(source, FineTuningRecipe):
+        return load_cross_encoder(str(fine_tune(source, folder)))
     distill(source, folder)
     return load_encoder(str(folder))
 
@@ -176,8 +193,8 @@ def _context(
             **({"translators": dict(translators)} if translators else {}),
             **({"translations": {name: each._asdict() for name, each in quality.items()}} if quality else {}),
         },
-        # Runs of an earlier call may have had others.
-        versions={package: " and ".join(dict.fromkeys(each)) for package, each in versions.items()},
+        # Runs of an earlier call may have had others; sorted, as those that were read from disk are.
+        versions={package: " and ".join(dict.fromkeys(each)) for package, each in sorted(versions.items())},
     )
     return Context(title=study.name, lead=study.title, details=details, manifest=manifest)
 
@@ -207,8 +224,12 @@ def _matches(
 
 def _how(run: StudyRun, record: RunRecord) -> str:
     """Say how a run searched, in a line."""
+    if run.search == "rerank":
+        return " ".join([f"the first {run.depth} of {run.runs[0]} by {run.by}, {run.model}", *run.set])
+    if run.search == "hybrid":
+        return f"{run.runs[0]} + {run.alpha:g} {run.runs[1]}"
     if run.runs:
-        return f"{run.fusion} of {', '.join(run.runs)}"
+        return f"{record.searcher} of {', '.join(run.runs)}"
     if run.file:
         return f"read from {run.file}"
     if not run.lexical:

@@ -27,7 +27,7 @@ from pyserini_optical.study.settings import Bm25Settings, Study, StudyRun
 from pyserini_optical.translation import word_table
 
 if TYPE_CHECKING:
-    from pyserini_optical.models import Encoder
+    from pyserini_optical.models import CrossEncoder, Encoder
 
 # What searched, the model of the documents, the index, the hits.
 _Found: TypeAlias = tuple[str, str, Path, dict[str, dict[str, float]]]
@@ -73,7 +73,7 @@ class Making:
     name: str
     run: StudyRun
     topics: dict[str, str]
-    encoder: Encoder | None
+    model: Encoder | CrossEncoder | None
     earlier: Mapping[str, RunRecord]
     folder: Path
     work: Path
@@ -89,20 +89,28 @@ class Making:
             usual = asdict(Bm25Settings())
             changed = {key: value for key, value in asdict(self.run.bm25).items() if value != usual[key]}
             parameters["bm25"] = {"language": self.corpus.language, "fields": self.study.bm25_fields, **changed}
-        elif self.encoder is not None:
-            inputs["encoder"] = self.encoder.fingerprint
-            inputs["documents"] = self._documents
-            if self.encoder.late_interaction:  # weights alone do not say so
-                parameters["scores"] = "maxsim"
+        elif self.model is not None:
+            inputs["encoder"] = self.model.fingerprint
+            if self.run.by != "cross-encoder":
+                inputs["documents"] = self._documents
+                if self._encoder.late_interaction:  # weights alone do not say so
+                    parameters["scores"] = "maxsim"
         if self.run.file:
             inputs["file"] = fingerprint(self.run.file)
         for name in self.run.runs:
             inputs[f"run {name}"] = self.earlier[name].sha256
+        if self.run.search == "rerank":
+            parameters["rerank"] = {"by": self.run.by, "depth": self.run.depth}
+        elif self.run.search == "hybrid":
+            parameters["hybrid"] = {"alpha": self.run.alpha}
+        elif self.run.tuned:
+            inputs["fusion"] = fingerprint(self.run.fusion)
+        elif self.run.runs:
             parameters["fusion"] = self.run.fusion
         if self.run.table is not None:
-            inputs["table"] = self.run.table.fingerprint(self.encoder)
+            inputs["table"] = self.run.table.fingerprint(self._encoder if self.model else None)
             parameters["psq"] = {"translations": self.run.translations, "probability": self.run.probability}
-        self.manifest = Manifest("run", inputs=inputs, parameters=parameters)
+        self.manifest = Manifest("run", inputs=inputs, parameters=parameters, machine=self._machine())
 
     def kept(self) -> RunRecord | None:
         """Give the record of the run if it is there, made from the same things, and neither file is damaged."""
@@ -141,12 +149,33 @@ class Making:
         return {topic: hits.get(topic, {}) for topic in self.topics}
 
     @property
+    def _encoder(self) -> Encoder:
+        from pyserini_optical.models import Encoder
+
+        assert isinstance(self.model, Encoder)
+        return self.model
+
+    @property
+    def _by_tokens(self) -> bool:
+        """Whether it scores by token vectors."""
+        return self.run.by == "maxsim" if self.run.search == "rerank" else self._encoder.late_interaction
+
+    @property
     def _documents(self) -> str:
-        assert self.encoder is not None
-        late = self.encoder.late_interaction
-        return self.encoder.token_fingerprint if late else self.encoder.document_fingerprint
+        return self._encoder.token_fingerprint if self._by_tokens else self._encoder.document_fingerprint
+
+    def _machine(self) -> dict[str, str]:
+        if self.model is None:
+            return {}
+        from pyserini_optical.models.device import machine
+
+        return machine(self.model.device)
 
     def _search(self) -> _Found:
+        if self.run.search == "rerank":
+            return self._rerank()
+        if self.run.search == "hybrid":
+            return self._hybrid()
         if self.run.runs:
             return self._fuse()
         if self.run.file:
@@ -156,8 +185,35 @@ class Making:
     def _fuse(self) -> _Found:
         from pyserini_optical.retrieve.fusion import Fusion, fuse
 
+        fusion = Fusion.load(self.run.fusion) if self.run.tuned else Fusion(self.run.fusion)
         parts = [self._hits_of(name) for name in self.run.runs]
-        return self.run.fusion, "", Path(), fuse(parts, fusion=Fusion(self.run.fusion), hits=self.study.hits)
+        how = fusion.method + (f" (tuned, {fusion.tuned})" if fusion.tuned else "")
+        return how, "", Path(), fuse(parts, fusion=fusion, hits=self.study.hits)
+
+    def _hybrid(self) -> _Found:
+        from pyserini_optical.integration.hybrid import hybrid_hits
+
+        dense, sparse = (self._hits_of(name) for name in self.run.runs)
+        found = {
+            topic: hybrid_hits(dense.get(topic, {}), sparse.get(topic, {}), self.run.alpha, self.study.hits)
+            for topic in self.topics
+        }
+        return "hybrid", "", Path(), found
+
+    def _rerank(self) -> _Found:
+        from pyserini_optical.retrieve import rerank
+
+        assert self.model is not None
+        first = {topic: hits for topic, hits in self._hits_of(self.run.runs[0]).items() if topic in self.topics}
+        corpus, documents = Path(self.corpus.path), ""
+        if self.run.by != "cross-encoder":
+            documents = self._document_model
+            # If an earlier run left the vectors of all passages; otherwise those of the first hits are made now.
+            corpus = self._index if (self._index / "docid").is_file() else corpus
+        work = self.work / "scores" / f"{self.study.name}-{self.name}"
+        by, depth = self.run.by, self.run.depth
+        found = rerank(self.model, corpus, self.topics, first, by=by, depth=depth, work=work)
+        return self.model.name, documents, corpus, found
 
     def _read(self) -> _Found:
         """Take over a run from elsewhere: the study's topics, and as many hits as its other runs have."""
@@ -175,17 +231,20 @@ class Making:
     def _dense(self) -> _Found:
         from pyserini_optical.retrieve import encode_corpus, encode_tokens, search
 
-        encoder = self.encoder
-        assert encoder is not None
+        encoder, index = self._encoder, self._index
+        (encode_tokens if self._by_tokens else encode_corpus)(encoder, self.corpus.path, index)
+        return encoder.name, self._document_model, index, search(encoder, index, self.topics, hits=self.study.hits)
+
+    @property
+    def _index(self) -> Path:
+        """Where the vectors of all passages lie, or would."""
         mark = hashlib.sha256(f"{self.corpus.fingerprint}{self._documents}".encode()).hexdigest()[:16]
-        folder = self.work / "indexes"
-        if encoder.late_interaction:
-            index = encode_tokens(encoder, self.corpus.path, folder / f"tokens-{mark}")
-        else:
-            index = encode_corpus(encoder, self.corpus.path, folder / f"faiss-{mark}")
-        # As a reader of the report would name it: not by where this machine keeps it.
-        documents = encoder.document_model.removeprefix(f"{Path.cwd()}/")
-        return encoder.name, documents, index, search(encoder, index, self.topics, hits=self.study.hits)
+        return self.work / "indexes" / f"{'tokens' if self._by_tokens else 'faiss'}-{mark}"
+
+    @property
+    def _document_model(self) -> str:
+        """The model of the documents as a reader of the report would name it: not by where this machine keeps it."""
+        return self._encoder.document_model.removeprefix(f"{Path.cwd()}/")
 
     def _lexical(self) -> _Found:
         from pyserini_optical.integration.lucene import bm25_index, bm25_record, bm25_search
@@ -199,7 +258,7 @@ class Making:
             bm25_index(self.corpus.path, index, language, fields=fields, analyzer=bm25.analyzer)
         queries: dict[str, Query] = dict(self.topics)
         if self.run.table is not None:
-            table = word_table(self.run.table, self.work, self.encoder)
+            table = word_table(self.run.table, self.work, self._encoder if self.model else None)
             queries = {
                 topic: table.query(text, translations=self.run.translations, probability=self.run.probability)
                 for topic, text in self.topics.items()

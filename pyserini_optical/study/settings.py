@@ -81,8 +81,9 @@ class StudyRun:
     topics : str
         Which set of topics.
     search : str
-        ``bm25``, ``psq``, ``fuse``, ``run``, a model (path, hub name, ``package:…``), or a recipe (``.yaml``), which is
-        distilled first. What was made for late interaction searches by exact MaxSim over a token store.
+        ``bm25``, ``psq``, ``rerank``, ``fuse``, ``hybrid``, ``run``, a model (path, hub name, ``package:…``), or a
+        recipe (``.yaml``), which is distilled first. What was made for late interaction searches by exact MaxSim over
+        a token store.
     set : list of str
         Settings over the recipe.
     corpus : str
@@ -94,9 +95,19 @@ class StudyRun:
     file : str
         For ``run``: a TREC run file from elsewhere, on the same topics and corpus.
     runs : list of str
-        For ``fuse``: earlier runs of the study.
+        Earlier runs of the study: for ``fuse`` two or more, for ``rerank`` the one to re-order, for ``hybrid`` a dense
+        and a sparse one.
     fusion : str
-        For ``fuse``: the method, one that needs no tuning.
+        For ``fuse``: the method, one that needs no tuning; or a file (``.json``) that ``fuse --save`` wrote for runs in
+        this order.
+    by : {"maxsim", "pooled", "cross-encoder"}
+        For ``rerank``: what scores; see :func:`~pyserini_optical.retrieve.rerank`.
+    model : str
+        For ``rerank``: the model that scores, or a recipe (``.yaml``), for ``cross-encoder`` one of ``fine-tune``.
+    depth : int
+        For ``rerank``: so many passages a topic are re-ordered.
+    alpha : float
+        For ``hybrid``: the weight of the sparse scores beside the dense ones, as Pyserini's ``search.hybrid`` has it.
     translations, probability
         For ``psq``: so many translations of a word at most, and those alone that are at least so probable.
     """
@@ -110,27 +121,43 @@ class StudyRun:
     file: str = ""
     runs: list[str] = field(default_factory=list)
     fusion: str = "rrf"
+    by: Literal["maxsim", "pooled", "cross-encoder"] = "maxsim"
+    model: str = ""
+    depth: int = 100
+    alpha: float = 0.1
     translations: int = 5
     probability: float = 0.05
 
     def __post_init__(self) -> None:
         if (self.search == "psq") != (self.table is not None):
             raise RecipeError("`table` is needed for `search: psq`, and for that alone")
-        if self.fusion not in METHODS:
+        if self.fusion not in METHODS and not self.tuned:
             raise RecipeError(
-                f"unknown fusion {self.fusion!r}, or one that must be tuned; known are {', '.join(METHODS)}"
+                f"unknown fusion {self.fusion!r}, or one that must be tuned; known are {', '.join(METHODS)}, "
+                "and files (.json) that `fuse --save` wrote"
             )
         if not self.lexical and self.bm25 != Bm25Settings():
             raise RecipeError("`bm25` is for `search: bm25` and `search: psq`")
-        if (self.search == "fuse") != bool(self.runs):
-            raise RecipeError("`runs` is needed for `search: fuse`, and for that alone")
+        if (self.search in ("fuse", "rerank", "hybrid")) != bool(self.runs):
+            raise RecipeError("`runs` is needed for `search: fuse`, `rerank` and `hybrid`, and for those alone")
+        wanted = {"rerank": 1, "hybrid": 2}.get(self.search, len(self.runs))
+        if len(self.runs) != wanted:
+            raise RecipeError(f"`search: {self.search}` wants {wanted} of `runs`, got {len(self.runs)}")
+        if (self.search == "rerank") != bool(self.model):
+            raise RecipeError("`model` is needed for `search: rerank`, and for that alone")
+        if self.search != "rerank" and (self.by, self.depth) != ("maxsim", 100):
+            raise RecipeError("`by` and `depth` are for `search: rerank`")
+        if self.search != "hybrid" and self.alpha != 0.1:
+            raise RecipeError("`alpha` is for `search: hybrid`")
+        if self.depth < 1:
+            raise RecipeError(f"depth must be at least 1, got {self.depth}")
         if (self.search == "run") != bool(self.file):
             raise RecipeError("`file` is needed for `search: run`, and for that alone")
         if self.translations < 1 or not 0 <= self.probability <= 1:
             problem = f"got {self.translations} and {self.probability:g}"
             raise RecipeError(f"translations must be at least 1 and probability from 0 to 1, {problem}")
         if self.set and not self.distils:
-            raise RecipeError(f"`set` is for recipes (.yaml), not for {self.model or self.search}")
+            raise RecipeError(f"`set` is for recipes (.yaml), not for {self.source or self.search}")
 
     @property
     def lexical(self) -> bool:
@@ -138,16 +165,23 @@ class StudyRun:
         return self.search in ("bm25", "psq")
 
     @property
-    def model(self) -> str:
-        """The model or recipe that searches or makes the translation table; empty if there is none."""
+    def source(self) -> str:
+        """The model or recipe that searches, re-ranks or makes the translation table; empty if there is none."""
         if self.table is not None:
             return self.table.encoder
-        return "" if self.lexical or self.search in ("fuse", "run") else self.search
+        if self.search == "rerank":
+            return self.model
+        return "" if self.lexical or self.search in ("fuse", "hybrid", "run") else self.search
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its fusion was tuned elsewhere."""
+        return self.fusion.endswith(".json")
 
     @property
     def distils(self) -> bool:
         """Whether its model is made from a recipe."""
-        return self.model.endswith((".yaml", ".yml"))
+        return self.source.endswith((".yaml", ".yml"))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyserini_optical.data.relevance import Question, read_relevance
+from pyserini_optical.data.relevance import Question, read_relevance, write_relevance
 from pyserini_optical.distillation import FineTuningRecipe, fine_tune
 from pyserini_optical.distillation.negatives import mine_negatives
 from pyserini_optical.distillation.recipe import TrainingRecipe
@@ -60,11 +60,35 @@ def test_bad_questions_say_where(tmp_path: Path, text: str, problem: str) -> Non
 def test_negatives_are_found_by_bm25_and_do_not_answer(files: tuple[Path, Path], tmp_path: Path) -> None:
     for seed in range(4):
         drawn = mine_negatives(QUESTIONS, files[1], PASSAGES, depth=5, seed=seed, work=tmp_path)
+        assert all(len(row) == 1 for row in drawn)
         # 02 answers the first as well; 05 is the third's own.
-        assert drawn[0] in {"03", "04", "05"}
-        assert drawn[1] in {"04", "05"}
-        assert drawn[2] != "05"
+        assert drawn[0][0] in {"03", "04", "05"}
+        assert drawn[1][0] in {"04", "05"}
+        assert drawn[2][0] != "05"
         assert drawn == mine_negatives(QUESTIONS, files[1], PASSAGES, depth=5, seed=seed, work=tmp_path)
+
+
+def test_a_questions_own_negatives_are_drawn_and_others_are_searched(files: tuple[Path, Path], tmp_path: Path) -> None:
+    own = [QUESTIONS[0]._replace(negatives=("02", "04", "05")), QUESTIONS[1]]
+    drawn = mine_negatives(own, files[1], PASSAGES, depth=5, seed=0, work=tmp_path, count=2)
+    assert set(drawn[0]) == {"04", "05"}  # 02 holds the answer
+    assert set(drawn[1]) == {"04", "05"}
+    assert mine_negatives(own, files[1], PASSAGES, depth=5, seed=1, work=tmp_path, count=3)[0][2] in {"03", "04", "05"}
+
+
+def test_questions_as_jsonl_bring_answers_and_negatives(tmp_path: Path) -> None:
+    questions = [QUESTIONS[0]._replace(negatives=("04",)), QUESTIONS[2]]
+    write_relevance(tmp_path / "q.jsonl.xz", questions)
+    assert read_relevance(tmp_path / "q.jsonl.xz") == questions
+    for line, problem in (
+        ('{"question": "Who?"}', "q.jsonl:1: no `passage`"),
+        ('{"question": "Who?", "passage": "1", "negatives": "2"}', "`negatives` is str, expected a list"),
+        ('{"question": "Who?", "passage": "1", "answers": [2]}', "`answers` is int, expected a string"),
+        ('{"question": " ", "passage": "1"}', "empty question"),
+    ):
+        (tmp_path / "q.jsonl").write_text(line + "\n")
+        with pytest.raises(InputError, match=problem):
+            read_relevance(tmp_path / "q.jsonl")
 
 
 def test_a_question_without_any_negative_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -106,12 +106,12 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"run": {"007": {"0009": 1.0}}},
         InputError,
-        "passage '0009' of topic '007' is not in .*; give the corpus or token",
+        "passage '0009' of topic '007' is not in .*; give the corpus, token",
     ),
     ({"run": {"8": {"0001": 1.0}}}, InputError, "topic '8' has no text among the topics; give the topics of this run"),
     ({"depth": 0}, InputError, "depth 0 asked for; ask for one or more"),
     ({"tag": "two words"}, InputError, "run tag 'two words' holds white space"),
-    ({"by": "guess"}, InputError, "unknown way to re-rank 'guess'; choose from maxsim"),
+    ({"by": "guess"}, InputError, "unknown way to re-rank 'guess'; choose from maxsim, pooled"),
     ({"encoder": made_up(fingerprint="b")}, CheckpointError, "token vectors of another document encoder"),
     ({"encoder": made_up(dimension=8)}, CheckpointError, "has token vectors of 16 dimensions, made-up of 8"),
 ]

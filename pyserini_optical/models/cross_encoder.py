@@ -1,0 +1,196 @@
+"""Cross-encoders: models that read a question together with a passage and give one score, from safetensors only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyserini_optical.errors import CheckpointError
+from pyserini_optical.models.device import autocast, choose_device
+from pyserini_optical.models.fixed_dimensional import Vectors
+from pyserini_optical.models.names import resolve_model
+from pyserini_optical.models.transformer import (
+    MODEL_SETTINGS,
+    check_folder,
+    find_file,
+    first_line,
+    quiet,
+    read_configuration,
+    weights_fingerprint,
+)
+
+if TYPE_CHECKING:
+    import sentence_transformers
+
+_HEAD = "ForSequenceClassification"
+
+
+class CrossEncoder:
+    """A model that scores pairs of a question and a passage; it is loaded when first used.
+
+    Parameters
+    ----------
+    name : str
+        Path, hub name or ``package:…``: a model for sequence classification with one label.
+    device : str, optional
+        Torch device; the first GPU or else the CPU by default.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is missing or cut off, or has no classification head.
+    """
+
+    def __init__(self, name: str, device: str | None = None) -> None:
+        if not is_cross_encoder(name):
+            raise CheckpointError(
+                f"{name}: not a cross-encoder (no classification head); make one with `fine-tune "
+                "encoders/cross-encoder.yaml`, or re-rank by maxsim or pooled"
+            )
+        self.name = name
+        self.device = choose_device(device)
+        _check_weights(name)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of its weights and tokeniser."""
+        return weights_fingerprint(self.name)
+
+    @cached_property
+    def _model(self) -> sentence_transformers.CrossEncoder:
+        model = _load(self.name, self.device)
+        if model.num_labels != 1:
+            raise CheckpointError(f"{self.name}: gives {model.num_labels} labels; a re-ranker gives one score")
+        return model
+
+    def scores(self, questions: Sequence[str], passages: Sequence[str], *, batch_size: int = 32) -> Vectors:
+        """Score each question with the passage at its place.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(questions),)
+            The head's own output, without an activation; higher is better.
+
+        Raises
+        ------
+        CheckpointError
+            The model cannot be loaded, has several labels, or gives NaN or infinite scores.
+        """
+        import torch
+
+        pairs = list(zip(questions, passages, strict=True))
+        with torch.inference_mode(), autocast(self.device):
+            found = self._model.predict(
+                pairs, batch_size=batch_size, activation_fn=torch.nn.Identity(), show_progress_bar=False
+            )
+        result: Vectors = np.asarray(found, dtype=np.float32)
+        if not np.isfinite(result).all():
+            question = pairs[int(np.flatnonzero(~np.isfinite(result))[0])][0]
+            raise CheckpointError(f"{self.name}: NaN or infinite score for {question[:60]!r}; the weights are damaged")
+        return result
+
+
+def load_cross_encoder(name: str, device: str | None = None) -> CrossEncoder:
+    """Load a cross-encoder by path, hub name or ``package:…``; see :class:`CrossEncoder`."""
+    return CrossEncoder(name, device)
+
+
+def is_cross_encoder(name: str) -> bool:
+    """Tell whether a model (see :func:`resolve_model`) has a classification head.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such model, or its configuration is damaged.
+    """
+    configuration = read_configuration(name, "config.json")
+    kinds = configuration.get("architectures") if isinstance(configuration, dict) else None
+    return isinstance(kinds, list) and any(str(kind).endswith(_HEAD) for kind in kinds)
+
+
+def start_cross_encoder(name: str, max_length: int, device: str | None = None) -> sentence_transformers.CrossEncoder:
+    """Load a model as a cross-encoder that is to be trained: with its own head, or a fresh one for one score.
+
+    Parameters
+    ----------
+    name : str
+        A cross-encoder, or any encoder, of which the transformer is taken.
+    max_length : int
+        Question and passage together are cut after so many pieces, here and wherever it is used.
+    device : str, optional
+        Torch device.
+
+    Raises
+    ------
+    CheckpointError
+        The model is broken, or has a head for several labels.
+    """
+    model = _load(name, choose_device(device), labels=None if is_cross_encoder(name) else 1)
+    if model.num_labels != 1:
+        raise CheckpointError(f"{name}: gives {model.num_labels} labels; start from a model that gives one score")
+    model.max_seq_length = min(max_length, model.max_seq_length or max_length)
+    return model
+
+
+def _load(name: str, device: str, labels: int | None = None) -> sentence_transformers.CrossEncoder:
+    import sentence_transformers
+
+    path = resolve_model(name)
+    if Path(path).is_dir():
+        check_folder(name, Path(path))
+    try:
+        with quiet(), _no_warnings():
+            return sentence_transformers.CrossEncoder(
+                path, num_labels=labels, device=device, model_kwargs=MODEL_SETTINGS, trust_remote_code=False
+            )
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
+        problem = f"{name}: the model cannot be loaded ({first_line(error)})"
+        raise CheckpointError(f"{problem}; fetch it or fine-tune it again") from None
+
+
+def _check_weights(name: str) -> None:
+    """Refuse weights without those of the head: transformers would draw them by chance."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    path = resolve_model(name)
+    if Path(path).is_dir():
+        check_folder(name, Path(path))
+    weights = find_file(name, "model.safetensors")
+    if weights is None:  # in parts, of a large model
+        return
+    try:
+        with safe_open(str(weights), framework="pt") as file:
+            held = set(file.keys())
+        with torch.device("meta"):
+            network = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+                AutoConfig.from_pretrained(path, trust_remote_code=False), trust_remote_code=False
+            )
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
+        problem = f"{name}: the model cannot be loaded ({first_line(error)})"
+        raise CheckpointError(f"{problem}; fetch it or fine-tune it again") from None
+    inside = f"{network.base_model_prefix}."
+    lost = [key for key, _ in network.named_parameters() if not key.startswith(inside) and key not in held]
+    if lost:
+        raise CheckpointError(f"{name}: model.safetensors has no {lost[0]}; fetch it or fine-tune it again")
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep the libraries from warning of another kind of model and a fresh head, which are meant."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
