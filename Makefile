@@ -37,7 +37,7 @@ matrix: $(READY)
 	$(BIN)/python benchmarks/matrix.py
 
 licences: $(READY)
-	$(BIN)/python docs/licences.py > docs/licences.md
+	$(BIN)/python docs/licences.py > docs/.licences.md && mv docs/.licences.md docs/licences.md
 
 docs: $(READY)
 	$(BIN)/mkdocs build --strict

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from importlib import metadata
 
 from packaging.requirements import Requirement
@@ -28,14 +29,14 @@ def name_of(text: str) -> str:
     return re.sub(r"[-_.]+", "-", text).lower()
 
 
-def needed(package: str, extras: frozenset[str] = frozenset()) -> set[str]:
-    """Name what a package requires on this machine."""
+def needed(package: str, extras: frozenset[str] = frozenset()) -> set[tuple[str, frozenset[str]]]:
+    """Name what a package with some extras requires on this machine, and with which extras."""
     found = set()
     for line in metadata.requires(package) or []:
         requirement = Requirement(line)
         environments = [{"extra": extra} for extra in ("", *extras)]
         if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
-            found.add(name_of(requirement.name))
+            found.add((name_of(requirement.name), frozenset(requirement.extras)))
     return found
 
 
@@ -51,16 +52,14 @@ def licence(package: str) -> str:
 
 def main() -> int:
     """Print the page."""
-    direct = needed(PACKAGE)
-    reached, open_ones = set(direct), sorted(direct)
+    direct = {package for package, _ in needed(PACKAGE)}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    open_ones = [(PACKAGE, frozenset[str]())]
     while open_ones:
-        package = open_ones.pop()
-        try:
-            more = needed(package) - reached
-        except metadata.PackageNotFoundError:
-            continue
-        reached |= more
-        open_ones += more
+        seen.add(one := open_ones.pop())
+        with suppress(metadata.PackageNotFoundError):
+            open_ones += needed(*one) - seen
+    reached = {package for package, _ in seen} - {PACKAGE}
     print(HEAD, end="")
     for package in sorted(reached):
         try:

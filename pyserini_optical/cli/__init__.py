@@ -38,20 +38,6 @@ COMMANDS = (
     "doctor",
 )
 
-# Those that keep what is finished; the others are made anew.
-_GOING_ON = (
-    "quickstart",
-    "distill",
-    "make-training-data",
-    "fine-tune",
-    "rerank",
-    "train-generator",
-    "generate",
-    "encode",
-    "translate",
-    "study",
-)
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -113,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(args.command, f"{place}{error.strerror or error}; check the disk and its permissions", 1)
     except KeyboardInterrupt as stop:
         ended = isinstance(stop, _Terminated)
-        after = "the same command goes on from what is finished" if args.command in _GOING_ON else "run it again"
-        return _fail(args.command, f"{'ended by SIGTERM' if ended else 'interrupted'}; {after}", 143 if ended else 130)
+        problem = "ended by SIGTERM" if ended else "interrupted"
+        return _fail(args.command, f"{problem}; run it again, what is finished is kept", 143 if ended else 130)
     return 0
 
 

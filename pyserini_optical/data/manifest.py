@@ -166,7 +166,7 @@ class Manifest:
         # Manifests of earlier versions lack the last two.
         found = {key: type(value) for key, value in ({"outputs": {}, "machine": {}} | record).items()}
         expected = {"step": str, "inputs": dict, "parameters": dict, "versions": dict, "outputs": dict, "machine": dict}
-        if found != expected or not all(map(_is_inside, record.get("outputs", ()))):
+        if found != expected or not all(map(is_inside, record.get("outputs", ()))):
             remedy = "delete it and run the step again"
             raise InputError(f"not a manifest ({', '.join(expected)})", path=path, remedy=remedy)
         return cls(**record)
@@ -201,9 +201,10 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Tell whether a manifest's name of a file is one inside the step's folder."""
     path = Path(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return name not in ("", ".") and "\0" not in name and not path.is_absolute() and ".." not in path.parts
 
 
 def _refuse(error: OSError) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyserini_optical.data import Pair, Pathish, read_corpus
 from pyserini_optical.data.words import split_words
+from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.glosses import add_glosses
 from pyserini_optical.models.spelling import is_name, learn_spelling
 from pyserini_optical.progress import say
@@ -39,11 +40,13 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[
 
     Raises
     ------
-    InputError
-        A corpus cannot be read.
+    InputError, RecipeError
+        A corpus cannot be read, or the bitext has no words.
     """
     say("counting a translation table of words; the student reads each as its best translation")
     glosses = count_words(pairs).bests()
+    if not glosses:
+        raise RecipeError("the bitext holds no sentence pairs with words; start: glosses needs some")
     names = {word for pair in pairs for word in split_words(pair.english)}
     names |= {piece for piece in student.tokenizer.get_vocab() if is_name(piece)}
     counted = Counter(word for path in corpora for passage in read_corpus(path) for word in split_words(passage.text))

@@ -73,7 +73,8 @@ def mine_negatives(
         found: Sequence[str] = question.negatives if question.negatives else next(open_ones)
         hits = [hit for hit in found if is_negative(hit, question, passages)]
         chosen = [hits.pop(int(random.integers(len(hits)))) for _ in range(min(count, len(hits)))]
-        chosen += [_any(question, passages, random) for _ in range(count - len(chosen))]
+        while len(chosen) < count:
+            chosen.append(_any(question, passages, random, chosen))
         drawn.append(chosen)
     with write_text(kept) as stream:
         json.dump(drawn, stream)
@@ -134,10 +135,11 @@ def is_negative(passage: str, question: Question, passages: Mapping[str, str]) -
     return passage != question.passage and not any(answer.casefold() in text for answer in question.answers)
 
 
-def _any(question: Question, passages: Mapping[str, str], random: np.random.Generator) -> str:
-    """Draw a passage that does not answer the question."""
+def _any(question: Question, passages: Mapping[str, str], random: np.random.Generator, drawn: Sequence[str]) -> str:
+    """Draw a passage that does not answer the question and was not drawn for it."""
     for number in random.permutation(len(passages)):
         passage = next(islice(passages, int(number), None))
-        if is_negative(passage, question, passages):
+        if passage not in drawn and is_negative(passage, question, passages):
             return passage
-    raise RecipeError(f"every passage answers the question {question.text!r}; remove it or its answers")
+    what = "every passage" if not drawn else f"every passage but {len(drawn)}"
+    raise RecipeError(f"{what} answers the question {question.text!r}; remove it or its answers, or draw fewer")

@@ -245,6 +245,7 @@ def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs
         save_transformer(student, beside)
         Manifest("start", outputs=fingerprint_files(beside)).save(beside / MANIFEST)
         os.replace(beside, folder)
+    Manifest.load(folder / MANIFEST).check(folder, f"remove {work} and distil again")
     # Loaded even when just made: every process trains from the same bytes.
     return _load(recipe, str(folder))
 

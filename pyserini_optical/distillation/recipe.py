@@ -166,8 +166,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not is_folder_name(self.name):
             raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
-        needless = self.quick is not None and not self.training.epochs and self.student.vocabulary is None
-        if not self.bitext and not needless:
+        aligned = self.training.epochs or self.student.vocabulary is not None or self.student.start == "glosses"
+        if not self.bitext and (aligned or self.quick is None):
             raise RecipeError("bitext must name at least one file")
         if self.late_interaction and any(entry.get("name") == "sentence-mse" for entry in self.objectives):
             raise RecipeError("sentence-mse compares sentence vectors; a late-interaction model has none, remove it")
@@ -187,10 +187,9 @@ class Recipe:
         if self.student.map != "none" and self.late_interaction:
             raise RecipeError("student.map moves sentence vectors, which a late-interaction model has not; remove it")
         stages = self.relevance is not None or self.quick is not None
-        if self.documents == "self" and (self.student.map != "none" or stages):
-            raise RecipeError(
-                "student.map, relevance and quick are for students of questions; set documents to teacher"
-            )
+        if self.documents == "self" and (self.student.map != "none" or self.student.start == "glosses" or stages):
+            what = "start: glosses, student.map, relevance and quick are for students of questions"
+            raise RecipeError(f"{what}; set documents to teacher")
 
     def make_objectives(self, side: Side = "foreign") -> dict[str, tuple[float, Objective]]:
         """Give weight and objective by name, of those on one side of the bitext.

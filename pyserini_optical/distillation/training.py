@@ -166,20 +166,24 @@ def _kinds(model: Model) -> tuple[type[BaseTrainer], type[BaseTrainingArguments]
 
 def _last_checkpoint(work: Path) -> tuple[int, str | None]:
     """Step and folder of the last complete checkpoint; half-written ones are removed (the state is written last)."""
-    complete: list[tuple[int, str]] = []
+    complete: list[tuple[int, str, str]] = []
     for folder in work.glob("checkpoint-*"):
         try:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
             step = int(state["global_step"])
             if (folder / _MANIFEST).is_file():
                 Manifest.load(folder / _MANIFEST).check(folder, "training goes on from an earlier one")
-            complete.append((step, str(folder)))
+            complete.append((step, str(folder), Path(state.get("best_model_checkpoint") or folder).name))
         except OpticalError as error:
             say(str(error))
             shutil.rmtree(folder)
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder)
-    step, last = max(complete, default=(0, None))
+    # Without the best one so far, going on would end in another model.
+    lost = [one for one in complete if not (work / one[2]).is_dir()]
+    for _, without, _ in lost:
+        shutil.rmtree(without)
+    step, last, _ = max((one for one in complete if one not in lost), default=(0, None, ""))
     if last is not None:
         _mend_best(Path(last) / "trainer_state.json", work)
     return step, last

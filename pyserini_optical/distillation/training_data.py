@@ -118,6 +118,10 @@ def make_training_data(
     for name, value in (("negatives", negatives), ("depth", depth), ("limit", limit)):
         if value is not None and value < 1:
             raise InputError(f"{name} {value} asked for", remedy="ask for one or more")
+    if seed < 0:
+        raise InputError(f"seed {seed} asked for", remedy="ask for 0 or more")
+    if target.is_dir():
+        raise InputError("is a directory, cannot be written as a file", path=target, remedy="name a file inside it")
     if answers is not None and qrels is None:
         raise InputError("answers belong to topics, labels have their own", path=answers, remedy="give qrels too")
     if isinstance(translator, str):
@@ -142,19 +146,19 @@ def make_training_data(
     examples = _examples(questions, qrels, answers, limit, seed)
     passages = {passage.id: passage.text for passage in read_corpus(corpus)}
     check_passages([example.question for example in examples], passages, os.fspath(corpus))
+    # First what is slow and kept.
+    foreign = {example.id: example.question.text for example in examples}
+    if translator is not None:
+        foreign = translate_texts(translator, foreign, work)
     lists = [_from_run(run, examples, depth) for run in runs]
     if not lists:
         place = Path(work) / "training-data" / inputs["corpus"][:16]
         lists.append(list(bm25_hits([example.question for example in examples], corpus, depth, place)))
     lists += [_from_search(encoder, index, examples, depth) for encoder, index in encoders]
     found = [
-        example.question._replace(negatives=tuple(_hard(example, hits, passages, negatives)))
+        example.question._replace(text=foreign[example.id], negatives=tuple(_hard(example, hits, passages, negatives)))
         for example, hits in zip(examples, zip(*lists, strict=True), strict=True)
     ]
-    if translator is not None:
-        texts = {example.id: example.question.text for example in examples}
-        foreign = translate_texts(translator, texts, work)
-        found = [question._replace(text=foreign[one.id]) for one, question in zip(examples, found, strict=True)]
     without = sum(not question.negatives for question in found)
     say(f"{len(found)} questions" + (f", {without} of them without a negative" if without else ""))
     beside.unlink(missing_ok=True)  # first: it must not speak for another file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyserini_optical.data import order_hits
 from pyserini_optical.integration.modules import prepare
 
 
@@ -38,5 +39,6 @@ def hybrid_hits(
     from pyserini.search.hybrid import HybridSearcher
 
     lists = [[DenseSearchResult(docid, score) for docid, score in found.items()] for found in (dense, sparse)]
-    made = HybridSearcher._hybrid_results(*lists, alpha, hits)
-    return {str(hit.docid): float(hit.score) for hit in made}
+    made = HybridSearcher._hybrid_results(*lists, alpha, len(dense) + len(sparse))
+    # Cut here: Pyserini takes equal scores in the order of a set, another one in each process.
+    return dict(order_hits({str(hit.docid): float(hit.score) for hit in made})[:hits])

@@ -26,6 +26,7 @@ from pyserini_optical.data import (
     read_lines,
     write_text,
 )
+from pyserini_optical.data.manifest import is_inside
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.integration.analyzers import analyzer_for as analyzer_for
 from pyserini_optical.integration.analyzers import analyzer_name, check_analyzer, index_options, set_analyzer
@@ -142,8 +143,11 @@ def bm25_record(index_dir: Pathish) -> Bm25Index:
     path = Path(index_dir) / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        files = record.get("files", {})
+        if not isinstance(files, dict) or not all(map(is_inside, files)):
+            raise ValueError
         return Bm25Index(**{**record, "fields": tuple(record["fields"])})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{path}: missing or damaged; make the index again with `bm25_index`") from None
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pyserini_optical.errors import InputError
 from pyserini_optical.integration.encoders import OpticalDocumentEncoder, OpticalQueryEncoder, is_optical
 from pyserini_optical.integration.versions import around_import
 
@@ -71,6 +72,7 @@ def _open_command_lines() -> None:
             choice.choices = [*choice.choices, NAME]
         found, rest = parse(self, args, namespace)
         if "--encoder" in options and isinstance(found.encoder, str) and is_optical(found.encoder):
+            _check_class(found.encoder, getattr(found, "encoder_class", None))
             found.encoder = OpticalName(found.encoder)
             dimension = options.get("--dimension")
             if dimension and found.dimension == dimension.default:
@@ -81,6 +83,17 @@ def _open_command_lines() -> None:
         return found, rest
 
     argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]
+
+
+def _check_class(encoder: str, kind: str | None) -> None:
+    """Refuse a class that would read the bare weights of an encoder with glosses."""
+    if kind in (None, NAME):
+        return
+    from pyserini_optical.models.transformer import GLOSS_FILES, find_file
+
+    if find_file(encoder, GLOSS_FILES[0]) is not None:
+        problem = f"reads its texts through glosses, which --encoder-class {kind} would pass by"
+        raise InputError(problem, path=encoder, remedy="leave --encoder-class out")
 
 
 @contextmanager

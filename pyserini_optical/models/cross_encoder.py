@@ -16,6 +16,7 @@ from pyserini_optical.models.device import autocast, choose_device
 from pyserini_optical.models.fixed_dimensional import Vectors
 from pyserini_optical.models.names import resolve_model
 from pyserini_optical.models.transformer import (
+    GLOSS_FILES,
     MODEL_SETTINGS,
     check_folder,
     find_file,
@@ -44,7 +45,7 @@ class CrossEncoder:
     Raises
     ------
     CheckpointError
-        The folder is missing or cut off, or has no classification head.
+        The folder is missing or cut off, has no classification head, or one for several labels.
     """
 
     def __init__(self, name: str, device: str | None = None) -> None:
@@ -55,7 +56,7 @@ class CrossEncoder:
             )
         self.name = name
         self.device = choose_device(device)
-        _check_weights(name)
+        _check(name)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,10 +65,7 @@ class CrossEncoder:
 
     @cached_property
     def _model(self) -> sentence_transformers.CrossEncoder:
-        model = _load(self.name, self.device)
-        if model.num_labels != 1:
-            raise CheckpointError(f"{self.name}: gives {model.num_labels} labels; a re-ranker gives one score")
-        return model
+        return _load(self.name, self.device)
 
     def scores(self, questions: Sequence[str], passages: Sequence[str], *, batch_size: int = 32) -> Vectors:
         """Score each question with the passage at its place.
@@ -80,7 +78,7 @@ class CrossEncoder:
         Raises
         ------
         CheckpointError
-            The model cannot be loaded, has several labels, or gives NaN or infinite scores.
+            The model cannot be loaded, or gives NaN or infinite scores.
         """
         import torch
 
@@ -129,8 +127,11 @@ def start_cross_encoder(name: str, max_length: int, device: str | None = None) -
     Raises
     ------
     CheckpointError
-        The model is broken, or has a head for several labels.
+        The model is broken, has a head for several labels, or reads its texts through glosses.
     """
+    if find_file(name, GLOSS_FILES[0]) is not None:
+        problem = f"{name}: reads its texts through glosses, which a cross-encoder cannot"
+        raise CheckpointError(f"{problem}; start from another model, or from its teacher on translated questions")
     model = _load(name, choose_device(device), labels=None if is_cross_encoder(name) else 1)
     if model.num_labels != 1:
         raise CheckpointError(f"{name}: gives {model.num_labels} labels; start from a model that gives one score")
@@ -154,32 +155,25 @@ def _load(name: str, device: str, labels: int | None = None) -> sentence_transfo
         raise CheckpointError(f"{problem}; fetch it or fine-tune it again") from None
 
 
-def _check_weights(name: str) -> None:
-    """Refuse weights without those of the head: transformers would draw them by chance."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+def _check(name: str) -> None:
+    """Refuse a model whose weights are not all there, which transformers would draw by chance, or of several labels."""
+    from transformers import AutoModelForSequenceClassification
 
     path = resolve_model(name)
     if Path(path).is_dir():
         check_folder(name, Path(path))
-    weights = find_file(name, "model.safetensors")
-    if weights is None:  # in parts, of a large model
-        return
     try:
-        with safe_open(str(weights), framework="pt") as file:
-            held = set(file.keys())
-        with torch.device("meta"):
-            network = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-                AutoConfig.from_pretrained(path, trust_remote_code=False), trust_remote_code=False
+        with quiet(), _no_warnings():
+            network, found = AutoModelForSequenceClassification.from_pretrained(
+                path, **MODEL_SETTINGS, trust_remote_code=False, output_loading_info=True
             )
-    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
         problem = f"{name}: the model cannot be loaded ({first_line(error)})"
         raise CheckpointError(f"{problem}; fetch it or fine-tune it again") from None
-    inside = f"{network.base_model_prefix}."
-    lost = [key for key, _ in network.named_parameters() if not key.startswith(inside) and key not in held]
-    if lost:
-        raise CheckpointError(f"{name}: model.safetensors has no {lost[0]}; fetch it or fine-tune it again")
+    if lost := sorted(found["missing_keys"]):
+        raise CheckpointError(f"{name}: its weights lack {lost[0]}; fetch it or fine-tune it again")
+    if network.config.num_labels != 1:
+        raise CheckpointError(f"{name}: gives {network.config.num_labels} labels; a re-ranker gives one score")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyserini_optical.errors import CheckpointError, OpticalError
+from pyserini_optical.models.cross_encoder import is_cross_encoder
 from pyserini_optical.models.device import autocast, choose_device
 from pyserini_optical.models.fixed_dimensional import FixedDimensional, Vectors
 from pyserini_optical.models.late_interaction import (
@@ -61,6 +62,8 @@ class Encoder:
     """
 
     def __init__(self, name: str, device: str | None = None) -> None:
+        if is_cross_encoder(name):
+            raise CheckpointError(f"{name}: a cross-encoder, which has no vectors; re-rank by cross-encoder")
         self.name = name
         self.device = choose_device(device)
         self.provenance = Provenance.load(resolve_model(name))

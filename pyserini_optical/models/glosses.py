@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Self
 from sentence_transformers.base.modules.transformer import Transformer
 
 from pyserini_optical.data import read_lines, write_text
-from pyserini_optical.data.words import split_words, word_places
+from pyserini_optical.data.words import word_places
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.spelling import ALPHABET, Spelling
-from pyserini_optical.models.transformer import GLOSS_FILES, GLOSS_MODULE
+from pyserini_optical.models.transformer import GLOSS_FILES
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -56,7 +56,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
 
     def gloss(self, text: str) -> str:
         """Replace each word of a text by its gloss; a text without words stays as it is."""
-        return " ".join(map(self.gloss_word, split_words(text))) or text
+        return " ".join(english for english, _, _ in self.places(text)) or text
 
     def places(self, text: str) -> list[tuple[str, int, int]]:
         """Give the gloss of each word of a text, and where the word starts and ends in it."""
@@ -105,10 +105,6 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
                 file.writelines(f"{letter}\t{english}\t{p:.4g}\n" for english, p in row.items())
         with write_text(Path(output_path) / _NAMES) as file:
             file.writelines(f"{name}\n" for name in self.spelling.names)
-
-
-# Which sentence-transformers is given when it loads a model: by itself it imports no class but its own.
-MODULES = {GLOSS_MODULE: GlossTransformer}
 
 
 def add_glosses(

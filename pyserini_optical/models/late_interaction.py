@@ -8,17 +8,10 @@ References
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyserini_optical.errors import CheckpointError, OpticalError
-from pyserini_optical.models.device import choose_device
-from pyserini_optical.models.names import resolve_model
 from pyserini_optical.models.transformer import (
-    MODEL_SETTINGS,
-    check_folder,
-    check_modules,
-    first_line,
+    load_modules,
     load_transformer,
     quiet,
     read_configuration,
@@ -55,23 +48,7 @@ def load_late_interaction(name: str, device: str | None = None) -> MultiVectorEn
         return raw_tokens(load_transformer(name, device))
     from sentence_transformers import MultiVectorEncoder
 
-    from pyserini_optical.models.glosses import MODULES
-
-    path = resolve_model(name)
-    if Path(path).is_dir():
-        check_folder(name, Path(path))
-    check_modules(name)
-    try:
-        with quiet():
-            model: MultiVectorEncoder = MultiVectorEncoder._load_with_module_classes(
-                path, MODULES, device=choose_device(device), model_kwargs=MODEL_SETTINGS
-            )
-    except OpticalError:
-        raise
-    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
-        raise CheckpointError(
-            f"{name}: the model cannot be loaded ({first_line(error)}); fetch or distil it again"
-        ) from None
+    model: MultiVectorEncoder = load_modules(MultiVectorEncoder, name, device)
     return model
 
 

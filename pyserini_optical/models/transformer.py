@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def weights_fingerprint(name: str) -> str:
             raise CheckpointError(f"{name}: no {file} {where}, so it has no fingerprint")
         files.append(found)
     files += [found for file in GLOSS_FILES if (found := find_file(name, file))]
-    further = [find_file(name, f"{folder}/model.safetensors") for folder in check_modules(name) if folder]
+    further = [find_file(name, f"{folder}/model.safetensors") for _, folder in check_modules(name) if folder]
     return ":".join(fingerprint(file)[:16] for file in [*files, *further] if file is not None)
 
 
@@ -87,8 +88,8 @@ def read_configuration(name: str, file: str) -> Any:
         raise CheckpointError(f"{name}: {file} is damaged ({error}); fetch or distil the model again") from None
 
 
-def check_modules(name: str) -> list[str]:
-    """Give the folders of a model's modules; refuse modules that would be code of the model's own.
+def check_modules(name: str) -> list[tuple[str, str]]:
+    """Give class and folder of each module of a model; refuse modules that would be code of the model's own.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def check_modules(name: str) -> list[str]:
         ``modules.json`` is damaged, names a class that is not sentence-transformers' (or PyLate's, which it has an own
         version of) nor this package's, or a folder outside the model's.
     """
-    folders = []
+    found = []
     modules = read_configuration(name, "modules.json")
     for module in [] if modules is None else modules if isinstance(modules, list) else [modules]:
         kind, folder = (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
@@ -108,8 +109,8 @@ def check_modules(name: str) -> list[str]:
         if PurePath(folder).is_absolute() or ".." in PurePath(folder).parts:
             problem = f"modules.json names {folder[:80]!r}, which is outside the model's folder"
             raise CheckpointError(f"{name}: {problem}; fetch the model again")
-        folders.append(folder)
-    return folders
+        found.append((kind, folder))
+    return found
 
 
 def load_transformer(name: str, device: str | None = None) -> SentenceTransformer:
@@ -122,24 +123,7 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
     """
     from sentence_transformers import SentenceTransformer
 
-    from pyserini_optical.models.glosses import MODULES
-
-    path = resolve_model(name)
-    folder = Path(path)
-    if folder.is_dir():
-        check_folder(name, folder)
-    check_modules(name)
-    try:
-        with quiet():
-            model = SentenceTransformer._load_with_module_classes(
-                path, MODULES, device=choose_device(device), model_kwargs=MODEL_SETTINGS
-            )
-    except OpticalError:
-        raise
-    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
-        raise CheckpointError(
-            f"{name}: the model cannot be loaded ({first_line(error)}); fetch or distil it again"
-        ) from None
+    model: SentenceTransformer = load_modules(SentenceTransformer, name, device)
     network = model.transformers_model
     if network is not None and model.tokenizer is not None:
         rows = network.get_input_embeddings().weight.shape[0]
@@ -147,6 +131,26 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
             problem = f"its tokeniser knows {len(model.tokenizer)} pieces, its weights {rows}"
             raise CheckpointError(f"{name}: {problem}; fetch or distil it again")
     return model
+
+
+def load_modules(kind: type[Any], name: str, device: str | None) -> Any:
+    """Load a model as this class of sentence-transformers'; see :func:`load_transformer`."""
+    path = resolve_model(name)
+    if Path(path).is_dir():
+        check_folder(name, Path(path))
+    load: Callable[..., Any] = kind
+    if GLOSS_MODULE in dict(check_modules(name)):
+        from pyserini_optical.models.glosses import GlossTransformer
+
+        load = partial(kind._load_with_module_classes, module_classes={GLOSS_MODULE: GlossTransformer})
+    try:
+        with quiet():
+            return load(path, device=choose_device(device), model_kwargs=MODEL_SETTINGS)
+    except OpticalError:
+        raise
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
+        problem = f"{name}: the model cannot be loaded ({first_line(error)})"
+        raise CheckpointError(f"{problem}; fetch or distil it again") from None
 
 
 def check_folder(name: str, folder: Path) -> None:

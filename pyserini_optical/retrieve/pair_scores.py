@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -42,7 +41,7 @@ def score_pairs(
     passages : mapping of str to str
         Text by passage id.
     work : path-like, optional
-        Folder that keeps what is finished until all is; a later call with the same model and texts goes on from it.
+        Folder that keeps what is finished; a later call with the same model and texts goes on from it.
 
     Returns
     -------
@@ -65,6 +64,5 @@ def score_pairs(
             work = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scores"
         manifest = Manifest("score pairs", inputs=inputs)
         scores = in_parts(Path(work), manifest, pairs, score, size=_PART, title="re-ranking, pairs")
-        shutil.rmtree(work)
     found = dict(zip(pairs, scores, strict=True))
     return {topic: [found[topic, passage] for passage in head] for topic, head in heads.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -44,7 +45,6 @@ def rerank(
     depth: int = 100,
     tag: str | None = None,
     device: str | None = None,
-    work: Pathish | None = None,
 ) -> Run:
     r"""Re-order the first passages of each topic.
 
@@ -66,7 +66,8 @@ def rerank(
     run : path-like or mapping of str to mapping of str to float
         TREC run, or score by passage id by topic id.
     output : path-like, optional
-        TREC run to write.
+        TREC run to write. The scores of a cross-encoder that are finished lie beside it, in ``.NAME.work``, until it is
+        written: the same call goes on from them after a kill.
     by : {"maxsim", "pooled", "cross-encoder"}
         What scores.
     depth : int
@@ -75,9 +76,6 @@ def rerank(
         Name of the run in its last column; the encoder's folder name by default.
     device : str, optional
         Torch device.
-    work : path-like, optional
-        Folder for the scores of a cross-encoder that are finished, from which the same call goes on after a kill; it
-        is removed at the end. By default ``.NAME.work`` beside the output; without an output none is kept.
 
     Returns
     -------
@@ -96,6 +94,8 @@ def rerank(
         raise InputError(f"unknown way to re-rank {by!r}", remedy=f"choose from {', '.join(get_args(By))}")
     if depth < 1:
         raise InputError(f"depth {depth} asked for", remedy="ask for one or more")
+    if output is not None and Path(output).is_dir():
+        raise InputError("is a directory, cannot be written as a file", path=output, remedy="name a file inside it")
     encoder = _load(encoder, by, device)
     tag = run_tag(encoder, tag)  # made and checked before the work, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
@@ -109,9 +109,8 @@ def rerank(
     heads = {topic: order[:depth] for topic, order in ranked.items()}
     questions = {topic: texts[topic] for topic in heads}
     scores: Scores
+    work = None if output is None else Path(output).with_name(f".{Path(output).name}.work")
     if by == "cross-encoder":
-        if work is None and output is not None:
-            work = Path(output).with_name(f".{Path(output).name}.work")
         scores = score_pairs(encoder, questions, heads, _read(corpus, heads, named), work)  # type: ignore[arg-type]
     else:
         scores = (_by_maxsim if by == "maxsim" else _by_pooled)(encoder, corpus, questions, heads, named)  # type: ignore[arg-type]
@@ -122,20 +121,17 @@ def rerank(
         result[topic].update((passage, below - rank) for rank, passage in enumerate(order[depth:], 1))
     if output is not None:
         write_run(output, result, tag)
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     return result
 
 
 def _load(encoder: Encoder | CrossEncoder | Pathish, by: By, device: str | None) -> Encoder | CrossEncoder:
     from pyserini_optical.models import CrossEncoder, load_cross_encoder, load_encoder
-    from pyserini_optical.models.cross_encoder import is_cross_encoder
 
     if isinstance(encoder, str | PathLike):
         name = os.fspath(encoder)
-        if by == "cross-encoder":
-            return load_cross_encoder(name, device)
-        if is_cross_encoder(name):
-            raise CheckpointError(f"{name}: a cross-encoder, which has no vectors; re-rank by cross-encoder")
-        return load_encoder(name, device)
+        return load_cross_encoder(name, device) if by == "cross-encoder" else load_encoder(name, device)
     if isinstance(encoder, CrossEncoder) != (by == "cross-encoder"):
         raise CheckpointError(f"{encoder.name}: does not re-rank by {by}; give a model of that kind")
     return encoder

@@ -210,9 +210,10 @@ class Making:
             documents = self._document_model
             # If an earlier run left the vectors of all passages; otherwise those of the first hits are made now.
             corpus = self._index if (self._index / "docid").is_file() else corpus
-        work = self.work / "scores" / f"{self.study.name}-{self.name}"
+        # Written here too, since what a cross-encoder has finished lies beside.
+        output = self.path if any(first.values()) else None
         by, depth = self.run.by, self.run.depth
-        found = rerank(self.model, corpus, self.topics, first, by=by, depth=depth, work=work)
+        found = rerank(self.model, corpus, self.topics, first, output, by=by, depth=depth, tag=self.name)
         return self.model.name, documents, corpus, found
 
     def _read(self) -> _Found:

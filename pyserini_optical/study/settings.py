@@ -103,7 +103,8 @@ class StudyRun:
     by : {"maxsim", "pooled", "cross-encoder"}
         For ``rerank``: what scores; see :func:`~pyserini_optical.retrieve.rerank`.
     model : str
-        For ``rerank``: the model that scores, or a recipe (``.yaml``), for ``cross-encoder`` one of ``fine-tune``.
+        For ``rerank``: the model that scores, or a recipe (``.yaml``): of ``fine-tune`` for ``cross-encoder``, of
+        ``distill`` for the others.
     depth : int
         For ``rerank``: so many passages a topic are re-ordered.
     alpha : float

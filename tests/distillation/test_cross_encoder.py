@@ -147,6 +147,10 @@ def test_broken_cross_encoders_are_refused_in_a_sentence(made: Path, tiny: Path,
     save_file(
         {name: weight for name, weight in weights.items() if "classifier" not in name}, headless / "model.safetensors"
     )
+    shallow = broken("shallow")
+    save_file(
+        {name: weight for name, weight in weights.items() if ".layer.1." not in name}, shallow / "model.safetensors"
+    )
     pickled = broken("pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     lost = broken("lost")
@@ -166,7 +170,8 @@ def test_broken_cross_encoders_are_refused_in_a_sentence(made: Path, tiny: Path,
         (tiny, r"not a cross-encoder \(no classification head\); make one"),
         (tmp_path / "none", "no such model folder"),
         (cut, "cannot be loaded"),
-        (headless, r"model\.safetensors has no classifier\.weight"),
+        (headless, r"its weights lack classifier\.bias"),
+        (shallow, r"its weights lack bert\.encoder\.layer\.1"),
         (pickled, r"no model\.safetensors in the folder"),
         (lost, r"config\.json is damaged"),
         (two, "gives 2 labels; a re-ranker gives one score"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pyserini_optical.cli import main
 from pyserini_optical.distillation import Recipe, distill
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import RecipeError
@@ -36,6 +38,16 @@ def test_untrained_it_is_the_teacher_on_glosses(tiny: Path, toy_files: tuple[Pat
     assert student.document_fingerprint == teacher.document_fingerprint
 
 
+@pytest.mark.parametrize("kind", ["auto", "tct_colbert"])
+def test_another_class_of_pyserinis_is_refused(
+    tiny: Path, toy_files: tuple[Path, Path], kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = distill(recipe(tiny, toy_files[0], epochs=0), tmp_path / "student")
+    arguments = ["--encoder", str(folder), "--encoder-class", kind, "--index", "i", "--topics", "t", "--output", "o"]
+    assert main(["pyserini", "search.faiss", *arguments]) == 1
+    assert f"glosses, which --encoder-class {kind} would pass by; leave" in capsys.readouterr().err
+
+
 def test_trained_it_is_saved_with_its_glosses(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
     folder = distill(recipe(tiny, toy_files[0], epochs=1), tmp_path / "student")
     student, teacher = load_encoder(str(folder)), load_encoder(str(tiny))
@@ -62,3 +74,14 @@ def test_names_are_those_of_the_corpora_too(tiny: Path, toy_files: tuple[Path, P
 def test_pieces_and_glosses_exclude_each_other() -> None:
     with pytest.raises(RecipeError, match=r"set student\.vocabulary to null"):
         StudentRecipe(start="glosses")
+
+
+def test_passages_are_not_read_through_glosses(tiny: Path, toy_files: tuple[Path, Path]) -> None:
+    with pytest.raises(RecipeError, match=r"glosses.* are for students of questions; set documents to teacher"):
+        dataclasses.replace(recipe(tiny, toy_files[0], epochs=0), documents="self")
+
+
+def test_a_bitext_without_words_is_said(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.tsv").write_text("?!\t!!\n...\t?\n")
+    with pytest.raises(RecipeError, match="no sentence pairs with words"):
+        distill(recipe(tiny, tmp_path / "b.tsv", epochs=0), tmp_path / "student")

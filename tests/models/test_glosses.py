@@ -59,6 +59,12 @@ def test_pieces_stand_where_their_words_do(student: Path) -> None:
     assert {TEXT[piece.start : piece.end] for piece in pieces[2:]} == {"Paris"}
 
 
+@pytest.mark.parametrize("text", ["mto™ mashua", "℃ mashua", "mto ´ mashua", "½ mto ① mashua"])
+def test_signs_do_not_shift_the_places(student: Path, text: str) -> None:
+    last = load_encoder(str(student)).query_pieces(text)[-1]
+    assert (last.text, text[last.start : last.end]) == ("boat", "mashua")
+
+
 def test_it_can_be_saved_for_late_interaction_too(student: Path, tiny: Path, tmp_path: Path) -> None:
     save_transformer(load_late_interaction(str(student), "cpu"), tmp_path / "late")
     [ours] = load_encoder(str(tmp_path / "late")).query_tokens([TEXT])

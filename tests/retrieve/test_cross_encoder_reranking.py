@@ -14,7 +14,7 @@ from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models import load_cross_encoder, load_encoder
 from pyserini_optical.models.cross_encoder import start_cross_encoder
 from pyserini_optical.models.transformer import save_transformer
-from pyserini_optical.retrieve import encode_corpus, rerank
+from pyserini_optical.retrieve import encode_corpus, rerank, reranking
 
 TOPICS = {"1": "the old boat", "2": "a new river"}
 TEXTS = [
@@ -92,14 +92,29 @@ def test_after_a_kill_only_what_is_missing_is_scored(
 
 def test_scores_of_other_texts_do_not_serve(model: Path, corpus: Path, tmp_path: Path) -> None:
     scorer = load_cross_encoder(str(model), "cpu")
-    work = tmp_path / "scores"
+    work = tmp_path / ".out.txt.work"
     from pyserini_optical.data import Manifest
 
     work.mkdir()
     Manifest("score pairs", inputs={"model": scorer.fingerprint, "pairs": "others"}).save(work / "manifest.json")
     (work / "000000.json").write_text(json.dumps([9.0] * 24))
-    found = rerank(scorer, corpus, TOPICS, RUN, by="cross-encoder", work=work)
+    found = rerank(scorer, corpus, TOPICS, RUN, tmp_path / "out.txt", by="cross-encoder")
     assert 9.0 not in found["1"].values()
+
+
+def test_scores_are_kept_until_the_run_is_written(
+    model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reranking, "write_run", full)
+        with pytest.raises(OSError, match="No space"):
+            rerank(str(model), corpus, TOPICS, RUN, tmp_path / "out.txt", by="cross-encoder")
+    assert (tmp_path / ".out.txt.work" / "000000.json").is_file()
+    with pytest.raises(InputError, match="is a directory, cannot be written"):
+        rerank(str(model), corpus, TOPICS, RUN, tmp_path, by="cross-encoder")
 
 
 def test_by_pooled_vectors(tiny: Path, corpus: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from pyserini_optical import distill, encode_corpus, rerank, search
 from pyserini_optical.data import Manifest
 from pyserini_optical.data.settings import read_settings
-from pyserini_optical.distillation import Recipe
+from pyserini_optical.distillation import Recipe, checkpoint
+from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import CheckpointError, InputError, OpticalError
+from pyserini_optical.integration.lucene import bm25_record
 from pyserini_optical.models import load_encoder
 from pyserini_optical.retrieve import encode_tokens
 
@@ -161,3 +164,70 @@ def test_a_manifest_names_no_file_outside_its_folder(tmp_path: Path) -> None:
         Manifest("encode", outputs={name: "0"}).save(tmp_path / "manifest.json")
         with pytest.raises(InputError, match="not a manifest"):
             Manifest.load(tmp_path / "manifest.json")
+
+
+def _recipe(tiny: Path, toy_files: tuple[Path, Path], learning_rate: float) -> Recipe:
+    return Recipe(
+        name="toy",
+        teacher=str(tiny),
+        bitext=[str(toy_files[0])],
+        development=str(toy_files[1]),
+        objectives=[{"name": "contrastive"}],
+        student=StudentRecipe(vocabulary=150, start="pieces"),
+        training=TrainingRecipe(epochs=2, batch_size=40, checkpoint_steps=2, learning_rate=learning_rate, patience=99),
+    )
+
+
+def _interrupt(recipe: Recipe, output: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Distil until the checkpoint would be written; give the work folder."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.Checkpoint, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            distill(recipe, output)
+    return output.with_name(f".{output.name}.work")
+
+
+def test_without_the_best_checkpoint_training_goes_back(
+    tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = _recipe(tiny, toy_files, learning_rate=0.3)  # so much that the best comes early
+    whole = distill(recipe, tmp_path / "whole")
+    work = _interrupt(recipe, tmp_path / "again", monkeypatch)
+    states = {int(path.parent.name.split("-")[1]): path for path in work.glob("trainer/*/trainer_state.json")}
+    best = Path(json.loads(states[max(states)].read_text())["best_model_checkpoint"])
+    assert best.name != f"checkpoint-{max(states)}"
+    flip(best / "model.safetensors")
+    again = distill(recipe, tmp_path / "again")
+    assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_damaged_start_is_said_with_what_helps(
+    tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = _recipe(tiny, toy_files, learning_rate=1e-3)
+    work = _interrupt(recipe, tmp_path / "again", monkeypatch)
+    flip(work / "start" / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"remove {work} and distil again"):
+        distill(recipe, tmp_path / "again")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "", ".", "../x", "/x"])
+def test_a_manifest_names_files_inside_alone(copy: Path, name: str) -> None:
+    path = copy / "index" / "manifest.json"
+    content = json.loads(path.read_text())
+    content["outputs"] = {name: "x"}
+    path.write_text(json.dumps(content))
+    with pytest.raises(OpticalError, match=r"manifest\.json: not a manifest"):
+        use(copy, "index")
+
+
+@pytest.mark.parametrize("files", [["x"], {"a\0b": "x"}, {"../x": "x"}])
+def test_the_record_of_a_lucene_index_too(tmp_path: Path, files: object) -> None:
+    record = {"language": "en", "analyzer": "x", "fields": ["text"], "files": files}
+    (tmp_path / "bm25.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=r"bm25\.json: missing or damaged"):
+        bm25_record(tmp_path)

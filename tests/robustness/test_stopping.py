@@ -72,7 +72,7 @@ def test_a_signal_in_the_middle(
     process.send_signal(number)
     _, err = process.communicate()
     assert process.returncode == status
-    assert err.splitlines()[-1] == f"pyserini-optical encode: {said}; the same command goes on from what is finished"
+    assert err.splitlines()[-1] == f"pyserini-optical encode: {said}; run it again, what is finished is kept"
     assert "Traceback" not in err
     kept = sorted(path.name for path in work.iterdir())
     assert len([name for name in kept if name.endswith(".docid")]) >= 2
