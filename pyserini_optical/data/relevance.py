@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from pyserini_optical.data.fields import checked_id, checked_text, one_line
 from pyserini_optical.data.files import Pathish, read_lines, write_text
 from pyserini_optical.data.jsonl import read_objects, string
+from pyserini_optical.data.topics import read_topics
+from pyserini_optical.data.trec import read_qrels
 from pyserini_optical.errors import InputError
 
 
@@ -26,12 +28,15 @@ class Question(NamedTuple):
         As they stand in the passage; may be empty.
     negatives : tuple of str
         Ids of passages that seem relevant and are not, best first; may be empty.
+    others : tuple of str
+        Ids of other passages that are known to be relevant.
     """
 
     text: str
     passage: str
     answers: tuple[str, ...]
     negatives: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def read_relevance(path: Pathish) -> list[Question]:
@@ -50,6 +55,24 @@ def read_relevance(path: Pathish) -> list[Question]:
     questions = list(_objects(path) if suffix == ".jsonl" else _columns(path))
     if not questions:
         raise InputError("holds no questions", path=path, remedy="check that it is the right file")
+    return questions
+
+
+def read_judged(topics: Pathish, qrels: Pathish) -> dict[str, Question]:
+    """Read topics with their labels: of several relevant passages the first is the question's own.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or a topic has no relevant passage.
+    """
+    judged = read_qrels(qrels)
+    questions = {}
+    for topic, text in read_topics(topics).items():
+        relevant = [passage for passage, relevance in judged.get(topic, {}).items() if relevance > 0]
+        if not relevant:
+            raise InputError(f"has no relevant passage for topic {topic}", path=qrels, remedy=f"check {topics}")
+        questions[topic] = Question(text, relevant[0], (), others=tuple(relevant[1:]))
     return questions
 
 

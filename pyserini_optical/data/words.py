@@ -29,3 +29,8 @@ def split_words(text: str) -> list[str]:
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return [word for word, _ in _splitter.pre_tokenize_str(folded)]
+
+
+def plain_words(text: str) -> str:
+    """Give the words of a text with a space between them: texts that differ in case and punctuation are the same."""
+    return " ".join(split_words(text))

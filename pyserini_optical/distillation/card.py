@@ -14,7 +14,8 @@ def model_card(recipe: Recipe) -> str:
     if recipe.relevance is not None:
         how += f", then by {', '.join(str(entry['name']) for entry in recipe.relevance.objectives)}"
     if recipe.quick is not None:
-        how += f", then by the scores of `{recipe.quick.cross_encoder or recipe.quick.generator}`"
+        teacher = recipe.quick.cross_encoder or recipe.quick.generator
+        how += f", then by the scores of `{teacher}`" if recipe.quick.needs_teacher else ", then on questions"
     documents = "It encodes queries; documents are encoded by the teacher, in English."
     if recipe.documents == "self":
         documents = "It encodes queries and documents."

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyserini_optical.data import filter_bitext, read_bitext, read_qrels, read_topics
-from pyserini_optical.data.relevance import Question, read_relevance
-from pyserini_optical.data.words import split_words
+from pyserini_optical.data import filter_bitext, read_bitext, read_topics
+from pyserini_optical.data.relevance import Question, read_judged, read_relevance
+from pyserini_optical.data.words import plain_words
 from pyserini_optical.distillation.negatives import check_passages, mine_negatives
 from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.models.query_generator import check_language
 from pyserini_optical.progress import say
 
 
@@ -26,9 +27,10 @@ class GeneratorData:
     language : str
         Its code, which is the tag before the passage.
     questions : list of str
-        Files of ``question⇥passage id⇥answer…``, or what ``make-training-data`` writes.
+        Files of ``question⇥passage id⇥answer…``, or what ``make-training-data`` writes, with its negatives.
     topics, qrels : list of str
-        Topics files, and for each of them the qrels; of several relevant passages the first counts.
+        Topics files, and for each of them the qrels; of several relevant passages the first counts, and the others are
+        no negatives.
     bitext : list of str
         Sentence pairs. The English sentence stands where the passage does, under a tag of its own
         (``CODE-sentence``), so that the generator learns to write the language where questions are few.
@@ -61,17 +63,14 @@ class Example(NamedTuple):
         The texts.
     tag : str
         What stands before the passage.
-    source : str
-        The passage's id; empty for a sentence pair.
-    answers : tuple of str
-        Of the question.
+    source : Question or None
+        The question with its labels; None for a sentence pair.
     """
 
     question: str
     passage: str
     tag: str
-    source: str
-    answers: tuple[str, ...] = ()
+    source: Question | None = None
 
 
 def read_examples(
@@ -90,23 +89,27 @@ def read_examples(
         A file cannot be read, a topic has no relevant passage, the corpus lacks a passage, or nothing is left.
     """
     forbidden = [text for path in exclude for text in read_topics(path).values()]
-    asked = {" ".join(split_words(text)) for text in forbidden}
+    asked = {plain_words(text) for text in forbidden}
     examples: list[Example] = []
     for number, each in enumerate(sources):
+        check_language(each.language)
         questions = [question for path in each.questions for question in read_relevance(path)]
-        questions += [q for topics, qrels in zip(each.topics, each.qrels, strict=True) for q in _judged(topics, qrels)]
+        for topics, qrels in zip(each.topics, each.qrels, strict=True):
+            questions += read_judged(topics, qrels).values()
         check_passages(questions, passages, corpus)
-        found = [Example(q.text, passages[q.passage], each.language, q.passage, q.answers) for q in questions]
-        found = [example for example in dict.fromkeys(found) if " ".join(split_words(example.question)) not in asked]
+        once = {(question.text, question.passage): question for question in questions}.values()
+        kept = [question for question in once if plain_words(question.text) not in asked]
+        found = [Example(question.text, passages[question.passage], each.language, question) for question in kept]
         if each.bitext:
             read = [pair for path in each.bitext for pair in read_bitext(path)]
             pairs, report = filter_bitext(read, exclude=forbidden)
             say(f"bitext of {each.language}: {report}")
-            found += [Example(pair.foreign, pair.english, f"{each.language}-sentence", "") for pair in pairs]
+            found += [Example(pair.foreign, pair.english, f"{each.language}-sentence") for pair in pairs]
         if each.limit is not None and each.limit < len(found):
             chosen = np.random.default_rng([seed, number]).permutation(len(found))[: each.limit]
             found = [found[place] for place in chosen]
-        say(f"{each.language}: {len(found):,} examples, {sum(bool(example.source) for example in found):,} questions")
+        questions_alone = sum(example.source is not None for example in found)
+        say(f"{each.language}: {len(found):,} examples, {questions_alone:,} questions")
         examples += found
     if not examples:
         raise InputError("no example is left", path=Path(corpus), remedy="give more questions or bitext")
@@ -123,30 +126,19 @@ def mine_candidates(
     seed: int,
     work: Path,
 ) -> list[tuple[str, list[str], str]]:
-    """Give each question with its passage and then mined ones, and its tag.
+    """Give each question with its passage and then negatives, its own or mined ones, and its tag.
 
     Raises
     ------
     RecipeError
         There is no question, or none but one passage that does not answer it.
     """
-    asked = [example for example in examples if example.source]
+    asked = [(example, example.source) for example in examples if example.source is not None]
     if not asked:
         raise RecipeError("contrastive wants questions with passages, and sources have bitext alone; leave it out")
-    questions = [Question(example.question, example.source, example.answers) for example in asked]
+    questions = [question for _, question in asked]
     mined = mine_negatives(questions, corpus, passages, depth=depth, seed=seed, work=work, count=negatives)
     return [
         (example.question, [example.passage, *(passages[passage] for passage in row)], example.tag)
-        for example, row in zip(asked, mined, strict=True)
+        for (example, _), row in zip(asked, mined, strict=True)
     ]
-
-
-def _judged(topics: str, qrels: str) -> list[Question]:
-    judged = read_qrels(qrels)
-    questions = []
-    for topic, text in read_topics(topics).items():
-        relevant = [passage for passage, relevance in judged.get(topic, {}).items() if relevance > 0]
-        if not relevant:
-            raise InputError(f"has no relevant passage for topic {topic}", path=qrels, remedy=f"check {topics}")
-        questions.append(Question(text, relevant[0], ()))
-    return questions

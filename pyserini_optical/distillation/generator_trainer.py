@@ -102,7 +102,8 @@ def fit(
     generator.model.eval()
     if not all(bool(weight.isfinite().all()) for weight in generator.model.parameters()):
         raise RecipeError("training diverged, the weights are not finite any more; lower training.learning_rate")
-    return list(trainer.state.log_history)
+    # As in `train`.
+    return [entry for entry in trainer.state.log_history if "train_runtime" not in entry]
 
 
 class _Rows(Dataset[Row]):

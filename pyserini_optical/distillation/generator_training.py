@@ -39,7 +39,8 @@ class ContrastiveRecipe:
     negatives : int
         Other passages a question.
     depth : int
-        They are drawn from so many that BM25 finds with the question, or else from the whole corpus.
+        They are drawn from those that the question brings, or from so many that BM25 finds with it, or else from the
+        whole corpus.
     temperature : float
         By which the scores are divided.
     likelihood : float
@@ -158,7 +159,7 @@ def _make(recipe: GeneratorRecipe, checkpoint: Checkpoint) -> Path:
     passages = {passage.id: passage.text for passage in read_corpus(recipe.corpus)}
     examples = read_examples(recipe.sources, passages, recipe.corpus, exclude=recipe.exclude, seed=recipe.seed)
     inputs = {
-        "data": fingerprint_texts(part for example in examples for part in (example.source, *map(str, example))),
+        "data": fingerprint_texts(part for example in examples for part in map(str, example)),
         "corpus": corpus_key(passages),
         "model": weights_fingerprint(recipe.size.tokenizer if recipe.model == "new" else recipe.model),
     }

@@ -30,7 +30,7 @@ def mine_negatives(
 ) -> list[list[str]]:
     """Draw hard negatives for each question: of its own, or else of the first ``depth`` passages that BM25 finds.
 
-    The relevant passage and those that hold one of the answers (whatever the case) are passed over; a question for
+    The relevant passages and those that hold one of the answers (whatever the case) are passed over; a question for
     which too few are left gets passages drawn from the whole corpus.
 
     Parameters
@@ -130,9 +130,11 @@ def check_passages(questions: Sequence[Question], passages: Mapping[str, str], p
 
 
 def is_negative(passage: str, question: Question, passages: Mapping[str, str]) -> bool:
-    """Tell whether a passage is neither the question's own nor holds one of its answers, whatever the case."""
+    """Tell whether a passage is not known to be relevant and holds none of the answers, whatever the case."""
     text = passages[passage].casefold()
-    return passage != question.passage and not any(answer.casefold() in text for answer in question.answers)
+    return passage not in (question.passage, *question.others) and not any(
+        answer.casefold() in text for answer in question.answers
+    )
 
 
 def _any(question: Question, passages: Mapping[str, str], random: np.random.Generator, drawn: Sequence[str]) -> str:

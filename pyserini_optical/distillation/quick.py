@@ -18,19 +18,18 @@ from numpy.typing import NDArray
 from pyserini_optical.data import (
     Manifest,
     Passage,
-    fingerprint,
     fingerprint_texts,
+    order_hits,
     read_corpus,
-    read_qrels,
-    read_topics,
+    read_run,
 )
 from pyserini_optical.data.parts import in_parts
-from pyserini_optical.data.relevance import Question
-from pyserini_optical.data.words import split_words
+from pyserini_optical.data.relevance import Question, read_judged
+from pyserini_optical.data.words import plain_words
 from pyserini_optical.distillation.negatives import check_passages, corpus_key
 from pyserini_optical.distillation.quick_candidates import Candidates
 from pyserini_optical.distillation.quick_recipe import QuickRecipe
-from pyserini_optical.errors import InputError
+from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.generation.filters import Generated
 from pyserini_optical.generation.script import in_script
 from pyserini_optical.progress import say
@@ -53,21 +52,22 @@ class QuickLesson(NamedTuple):
     passages : dict of str to str
         All passages' texts by id.
     exclude : frozenset of str
-        Questions that must not be trained on, as :func:`split_words` gives their words.
-    runs : str
-        Fingerprint of the runs.
+        Questions that must not be trained on, as :func:`plain_words` gives them.
+    runs : list of list of list of str
+        For each run what it found for each question, best first.
     """
 
     questions: list[Generated] | None
     passages: dict[str, str]
     exclude: frozenset[str]
-    runs: str
+    runs: list[list[list[str]]]
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of all of it."""
-        asked = [part for question in self.questions or [] for part in question]
-        return fingerprint_texts([*asked, corpus_key(self.passages), *sorted(self.exclude), self.runs])
+        asked = [str(part) for question in self.questions or [] for part in question]
+        found = [" ".join(hits) for run in self.runs for hits in run]
+        return fingerprint_texts([*asked, corpus_key(self.passages), *sorted(self.exclude), *found])
 
 
 def read_quick_lesson(setting: QuickRecipe, exclude: Sequence[str]) -> QuickLesson:
@@ -75,29 +75,53 @@ def read_quick_lesson(setting: QuickRecipe, exclude: Sequence[str]) -> QuickLess
 
     Raises
     ------
-    InputError, RecipeError
-        A file cannot be read, a topic stands in two files, or a question has no relevant passage or one that the
-        corpus lacks.
+    InputError, RecipeError, CheckpointError
+        A file cannot be read, a topic stands in two files, a question has no relevant passage or one that the corpus
+        lacks, a run is on other topics or passages, the corpus has too few passages, a language is none, or a model is
+        of the wrong kind.
     """
+    from pyserini_optical.models import load_cross_encoder
+    from pyserini_optical.models.query_generator import check_language, check_seq2seq
+
+    for language in (setting.language, *(setting.alignment.languages if setting.alignment is not None else ())):
+        check_language(language)
+    if setting.generator is not None:
+        check_seq2seq(setting.generator)
+    if setting.cross_encoder is not None:
+        load_cross_encoder(setting.cross_encoder)
     passages = {passage.id: passage.text for passage in read_corpus(setting.corpus)}
-    forbidden = frozenset(_words(text) for text in exclude)
-    if not setting.topics:
-        return QuickLesson(None, passages, forbidden, "")
-    found: dict[str, Generated] = {}
+    forbidden = frozenset(plain_words(text) for text in exclude)
+    found: dict[str, Question] = {}
     for topics, qrels in zip(setting.topics, setting.qrels, strict=True):
-        judged = read_qrels(qrels)
-        for topic, text in read_topics(topics).items():
-            relevant = [passage for passage, relevance in judged.get(topic, {}).items() if relevance > 0]
-            if not relevant:
-                raise InputError(f"has no relevant passage for topic {topic}", path=qrels, remedy=f"check {topics}")
-            if topic in found:
-                raise InputError(f"topic {topic} stands in an earlier file too", path=topics, remedy="rename it")
-            found[topic] = Generated(topic, text, relevant[0])
-    questions = _allowed(list(found.values()), forbidden)
+        read = read_judged(topics, qrels)
+        twice = next((topic for topic in read if topic in found), None)
+        if twice is not None:
+            raise InputError(f"topic {twice} stands in an earlier file too", path=topics, remedy="rename it")
+        found |= read
+    check_passages(list(found.values()), passages, setting.corpus)
+    others = max((len(question.others) for question in found.values()), default=0)
+    if len(passages) - others <= setting.candidates:
+        raise RecipeError(f"candidates is {setting.candidates}, and the corpus has {len(passages)} passages")
+    if not setting.topics:
+        return QuickLesson(None, passages, forbidden, [])
+    given = [Generated(topic, each.text, each.passage, each.others) for topic, each in found.items()]
+    questions = _allowed(given, forbidden)
     if not questions:
         raise InputError("no question is left after filtering", path=setting.topics[0], remedy="give more questions")
-    check_passages([Question(each.text, each.passage, ()) for each in questions], passages, setting.corpus)
-    return QuickLesson(questions, passages, forbidden, fingerprint_texts(fingerprint(run) for run in setting.runs))
+    runs = [_read_run(path, questions, passages, setting.corpus) for path in setting.runs]
+    return QuickLesson(questions, passages, forbidden, runs)
+
+
+def _read_run(path: str, questions: Sequence[Generated], passages: Mapping[str, str], corpus: str) -> list[list[str]]:
+    """Give what a run found for each question, best first."""
+    run = read_run(path)
+    found = [[passage for passage, _ in order_hits(run.get(question.id, {}))] for question in questions]
+    if not any(found):
+        raise InputError("has hits for none of the topics", path=path, remedy="give a run on these topics")
+    unknown = next((passage for hits in found for passage in hits if passage not in passages), None)
+    if unknown is not None:
+        raise InputError(f"passage {unknown} is not in {corpus}", path=path, remedy="give a run on this corpus")
+    return found
 
 
 def distil_quick(
@@ -158,21 +182,23 @@ def distil_quick(
         columns["generated"] = _others(generator, questions, lesson, how.languages, seed, work / "others")
         alignment = how.weight, QuestionAlignment(how.temperature, how.symmetric)
     columns["label"] = list(range(len(texts)))
-    find = Candidates(questions, lesson.passages, setting, documents=documents, seed=seed, work=work)
-    scorer = _scorer(setting, generator)
+    find = Candidates(questions, lesson.runs, lesson.passages, setting, documents=documents, seed=seed, work=work)
+    scorer = _scorer(setting, generator) if setting.needs_teacher else None
     known: dict[tuple[int, str], float] = {}
     log: list[dict[str, Any]] = []
     for number in range(1, setting.rounds + 1):
         folder = work / f"round-{number}"
         wanted = find(student, folder)
-        _score(scorer, questions, lesson, wanted, known, folder / "scores")
+        scores = [[0.0] * len(row) for row in wanted]
+        if scorer is not None:
+            scores = _score(scorer, questions, lesson, wanted, known, folder / "scores")
         ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
         say(f"round {number}: the teacher reads {len(ids):,} passages")
         loss = GeneratorLoss(
             student,
             TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
             [[ids[passage] for passage in row] for row in wanted],
-            torch.tensor([[known[place, passage] for passage in row] for place, row in enumerate(wanted)]),
+            torch.tensor(scores),
             setting.make_objectives(),
             alignment,
         )
@@ -225,7 +251,7 @@ def _others(
         passages = [Passage(questions[row].passage, "", lesson.passages[questions[row].passage]) for row in rows]
         written = write_questions(generator, passages, Generation(), language=language, seed=seed, work=work / language)
         for row, (text,) in zip(rows, written, strict=True):
-            if in_script(text, language):
+            if in_script(text, language) and plain_words(text) not in lesson.exclude:
                 others[row] = text
                 used += 1
     say(f"alignment: {used:,} of {len(questions):,} questions have another one in {', '.join(languages)}")
@@ -258,8 +284,8 @@ def _score(
     wanted: Sequence[Sequence[str]],
     known: dict[tuple[int, str], float],
     work: Path,
-) -> None:
-    """Add the teacher's scores of all candidates that have none yet."""
+) -> list[list[float]]:
+    """Give the teacher's scores of all candidates; those that are not known yet are made and added."""
     pairs = [
         (row, passage) for row, passages in enumerate(wanted) for passage in passages if (row, passage) not in known
     ]
@@ -282,6 +308,7 @@ def _score(
 
     found = in_parts(work, manifest, pairs, score, size=_PART, title="the teacher scores, pairs")
     known.update(zip(pairs, found, strict=True))
+    return [[known[row, passage] for passage in passages] for row, passages in enumerate(wanted)]
 
 
 def without_files(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,11 +321,7 @@ def without_files(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _allowed(questions: list[Generated], exclude: frozenset[str]) -> list[Generated]:
-    kept = [question for question in questions if _words(question.text) not in exclude]
+    kept = [question for question in questions if plain_words(question.text) not in exclude]
     if len(kept) < len(questions):
         say(f"questions: {len(questions) - len(kept):,} left out as evaluation text")
     return kept
-
-
-def _words(text: str) -> str:
-    return " ".join(split_words(text))

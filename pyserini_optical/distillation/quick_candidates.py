@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyserini_optical.data import order_hits, read_run, write_run, write_text
+from pyserini_optical.data import order_hits, write_run, write_text
 from pyserini_optical.data.relevance import Question
 from pyserini_optical.distillation.negatives import bm25_hits
 from pyserini_optical.distillation.quick_recipe import QuickRecipe
-from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.generation.filters import Generated
 from pyserini_optical.progress import say
 
@@ -31,6 +30,8 @@ class Candidates:
     ----------
     questions : sequence of Generated
         With the ids of their passages.
+    runs : sequence of sequences of sequences of str
+        For each run what it found for each question, best first.
     passages : mapping of str to str
         All passages' texts by id.
     setting : QuickRecipe
@@ -41,16 +42,12 @@ class Candidates:
         Of the passages that fill up where too few are found.
     work : Path
         Keeps indexes and lists.
-
-    Raises
-    ------
-    InputError, RecipeError
-        A run cannot be read or is on other topics or passages, or the corpus has too few passages.
     """
 
     def __init__(
         self,
         questions: Sequence[Generated],
+        runs: Sequence[Sequence[Sequence[str]]],
         passages: Mapping[str, str],
         setting: QuickRecipe,
         *,
@@ -58,11 +55,8 @@ class Candidates:
         seed: int,
         work: Path,
     ) -> None:
-        if len(passages) <= setting.candidates:
-            raise RecipeError(f"candidates is {setting.candidates}, and the corpus has {len(passages)} passages")
-        self._questions, self._passages, self._setting = questions, passages, setting
+        self._questions, self._runs, self._passages, self._setting = questions, runs, passages, setting
         self._documents, self._seed, self._work = documents, seed, work
-        self._lists = [self._of_run(path) for path in setting.runs]
         self._bm25: list[list[str]] | None = None
 
     def __call__(self, student: Model, folder: Path) -> list[list[str]]:
@@ -83,11 +77,11 @@ class Candidates:
             asked = [Question(question.text, question.passage, ()) for question in self._questions]
             self._work.mkdir(parents=True, exist_ok=True)
             self._bm25 = list(bm25_hits(asked, self._setting.corpus, self._depth, self._work))
-        lists = [self._search(student, folder), *([self._bm25] if self._bm25 is not None else []), *self._lists]
+        lists = [self._search(student, folder), *([self._bm25] if self._bm25 is not None else []), *self._runs]
         random = np.random.default_rng(self._seed)
         ids = list(self._passages)
         found = [
-            self._choose(question.passage, [each[row] for each in lists], ids, random)
+            self._choose(question, [each[row] for each in lists], ids, random)
             for row, question in enumerate(self._questions)
         ]
         with write_text(kept) as stream:
@@ -99,14 +93,15 @@ class Candidates:
         return self._setting.candidates + 1
 
     def _choose(
-        self, relevant: str, lists: Sequence[Sequence[str]], ids: Sequence[str], random: np.random.Generator
+        self, question: Generated, lists: Sequence[Sequence[str]], ids: Sequence[str], random: np.random.Generator
     ) -> list[str]:
         in_turn = (passage for rank in zip_longest(*lists) for passage in rank if passage is not None)
-        chosen = dict.fromkeys([relevant])
+        chosen = dict.fromkeys([question.passage])
         for passage in chain(in_turn, _drawn(ids, random)):
             if len(chosen) == self._depth:
                 break
-            chosen[passage] = None
+            if passage not in question.others:
+                chosen[passage] = None
         return list(chosen)
 
     def _search(self, student: Model, folder: Path) -> list[list[str]]:
@@ -131,17 +126,6 @@ class Candidates:
         run = search(load_encoder(str(saved)), index, texts, hits=self._depth)
         write_run(folder / "student.txt.gz", run, "student")
         return [[passage for passage, _ in order_hits(run[row])] for row in texts]
-
-    def _of_run(self, path: str) -> list[list[str]]:
-        run = read_run(path)
-        lists = [[passage for passage, _ in order_hits(run.get(question.id, {}))] for question in self._questions]
-        if not any(lists):
-            raise InputError("has hits for none of the topics", path=path, remedy="give a run on these topics")
-        unknown = next((passage for hits in lists for passage in hits if passage not in self._passages), None)
-        if unknown is not None:
-            problem = f"passage {unknown} is not in {self._setting.corpus}"
-            raise InputError(problem, path=path, remedy="give a run on this corpus")
-        return lists
 
 
 def _drawn(ids: Sequence[str], random: np.random.Generator) -> Iterator[str]:

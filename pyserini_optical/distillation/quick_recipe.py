@@ -46,7 +46,7 @@ class QuickRecipe:
     ----------
     generator : str or None
         The query generator, by path or hub name; see ``train-generator``. It scores passages, and writes questions
-        where there are none, or for the alignment.
+        where there are none, or for the alignment; None where nothing of that is wanted.
     language : str
         Code of the questions' language, the tag that the generator knows.
     corpus : str
@@ -54,8 +54,8 @@ class QuickRecipe:
     cross_encoder : str or None
         A cross-encoder that scores passages in the generator's place, for comparison; see ``fine-tune``.
     topics, qrels : list of str
-        Topics files and for each its qrels (of several relevant passages the first counts), a person's or what
-        ``generate`` wrote. Without them questions are generated.
+        Topics files and for each its qrels, a person's or what ``generate`` wrote; of several relevant passages the
+        first counts, and the others are no candidates. Without them questions are generated.
     questions : Generation
         How, where there are no topics.
     runs : list of str
@@ -98,9 +98,6 @@ class QuickRecipe:
     )
 
     def __post_init__(self) -> None:
-        writes = not self.topics or self.alignment is not None
-        if self.generator is None and (writes or self.cross_encoder is None):
-            raise RecipeError("a generator is missing; train one with `train-generator`")
         if len(self.topics) != len(self.qrels):
             raise RecipeError(f"topics and qrels must be as many, got {len(self.topics)} and {len(self.qrels)}")
         if self.runs and not self.topics:
@@ -109,8 +106,16 @@ class QuickRecipe:
             raise RecipeError(f"candidates and rounds must be at least 1, got {self.candidates} and {self.rounds}")
         if not self.make_objectives():
             raise RecipeError("objectives must name at least one relevance objective")
+        scores = self.needs_teacher and self.cross_encoder is None
+        if self.generator is None and (scores or not self.topics or self.alignment is not None):
+            raise RecipeError("a generator is missing; train one with `train-generator`")
         if not self.training.epochs:
             raise RecipeError("training.epochs must be above 0; leave the quick part out to do without it")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether an objective needs scores of the passages."""
+        return any(objective.needs_teacher for _, objective in self.make_objectives().values())
 
     def make_objectives(self) -> dict[str, tuple[float, RelevanceObjective]]:
         """Give weight and objective by name; errors as of a recipe's."""

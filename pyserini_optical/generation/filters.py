@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pyserini_optical.data.words import split_words
+from pyserini_optical.data.words import plain_words
 from pyserini_optical.generation.language import LanguageGuess
 from pyserini_optical.generation.script import in_script
 
@@ -13,11 +13,20 @@ REASONS = ("empty", "wrong script", "wrong language", "copy of the passage", "du
 
 
 class Generated(NamedTuple):
-    """A question with the passage that it was written about."""
+    """A question with the passage that it was written about.
+
+    Attributes
+    ----------
+    id, text, passage : str
+        The question's id, itself, and the id of its passage.
+    others : tuple of str
+        Ids of other passages that are known to be relevant.
+    """
 
     id: str
     text: str
     passage: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def filter_questions(
     seen: set[str] = set()
     for question, passage in questions:
         # Spaces around it, so that a word is not found inside a longer one.
-        words = f" {' '.join(split_words(question.text))} "
+        words = f" {plain_words(question.text)} "
         reason = ""
         if not words.strip():
             reason = "empty"
@@ -76,7 +85,7 @@ def filter_questions(
             reason = "wrong script"
         elif guess is not None and guess(question.text) != language:
             reason = "wrong language"
-        elif words in f" {' '.join(split_words(passage))} ":
+        elif words in f" {plain_words(passage)} ":
             reason = "copy of the passage"
         elif words in seen:
             reason = "duplicate"

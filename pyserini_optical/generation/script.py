@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-# As Unicode's names of letters begin. A language that is not here is written in Latin letters.
+# As Unicode's names of letters begin, with codes of ISO 639-1, and of ISO 639-3 for languages without one. A language
+# that is not here is taken to be written in Latin letters.
 _SCRIPTS = {
-    "ARABIC": "ar arz ckb fa ks ku_arab ps sd ug ur",
+    "ARABIC": "ar arz ckb fa ks ps sd ug ur",
     "DEVANAGARI": "awa bho hi hne kok mag mai mr ne sa",
     "CYRILLIC": "ba be bg kk ky mk mn ru sr tg tt uk",
     "BENGALI": "as bn mni",
@@ -48,7 +49,7 @@ def in_script(text: str, language: str) -> bool:
     text : str
         The text.
     language : str
-        Two- or three-letter code, perhaps with a region (``zh-TW``).
+        Code of ISO 639-1, or of ISO 639-3 where there is none (``ckb``), perhaps with a region (``zh-TW``).
     """
     scripts = _OF_LANGUAGE.get(language.replace("_", "-").split("-")[0].lower(), ["LATIN"])
     # Vowel signs are marks to Unicode.

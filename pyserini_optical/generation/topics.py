@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from os import PathLike, fspath
+from dataclasses import asdict, dataclass, replace
+from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,14 @@ from pyserini_optical.data import (
     read_corpus,
     read_topics,
     write_text,
-    write_topics,
 )
+from pyserini_optical.data.fields import shown
 from pyserini_optical.data.parts import in_parts
 from pyserini_optical.errors import InputError
 from pyserini_optical.generation.filters import Generated, GenerationReport, filter_questions
 from pyserini_optical.generation.language import LanguageGuess
 from pyserini_optical.generation.settings import Generation
-from pyserini_optical.models.query_generator import QueryGenerator
+from pyserini_optical.models.query_generator import QueryGenerator, check_language
 from pyserini_optical.progress import say
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class RoundTrip:
     encoder: Encoder | str
     index: Pathish
     top: int = 20
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise InputError(f"round trip among the first {self.top} asked for", remedy="ask for one or more")
 
 
 @one_process("topics")
@@ -104,30 +108,30 @@ def generate(
     Raises
     ------
     InputError
-        A file cannot be read or written, the passage of a question is not in the index, or no question is left.
+        A file cannot be read or written, a passage is not in the index, or no question is left.
     CheckpointError, SetupError
         The generator or the retriever is broken.
     """
     setting = setting or Generation()
+    check_language(language)
+    if seed < 0:
+        raise InputError(f"seed {seed} asked for", remedy="ask for 0 or more")
     guess = _guess(examples, language)
+    passages = draw_passages(corpus, setting.passages, seed)
+    if round_trip is not None:
+        round_trip = _opened(round_trip, passages, device)
     if not isinstance(generator, QueryGenerator):
         generator = QueryGenerator(fspath(generator), device)
     work = Path(topics).parent / f".{Path(topics).name}.work"
-    questions, report = generate_questions(
-        generator,
-        draw_passages(corpus, setting.passages, seed),
-        setting,
-        language=language,
-        seed=seed,
-        work=work,
-        guess=guess,
-        round_trip=round_trip,
-    )
-    if not questions:
-        raise InputError(f"no question is left ({report})", path=topics, remedy="train the generator more")
-    write_topics(topics, {question.id: question.text for question in questions})
-    with write_text(qrels) as stream:
-        stream.writelines(f"{question.id} 0 {question.passage} 1\n" for question in questions)
+    # Opened first, so that what cannot be written is said before the work; both appear at the end, or neither.
+    with write_text(topics) as asked, write_text(qrels) as judged:
+        questions, report = generate_questions(
+            generator, passages, setting, language=language, seed=seed, work=work, guess=guess, round_trip=round_trip
+        )
+        if not questions:
+            raise InputError(f"no question is left ({report})", path=topics, remedy="train the generator more")
+        asked.writelines(f"{question.id}\t{question.text}\n" for question in questions)
+        judged.writelines(f"{question.id} 0 {question.passage} 1\n" for question in questions)
     shutil.rmtree(work)
     return report
 
@@ -220,10 +224,27 @@ def _guess(examples: Mapping[str, Pathish] | None, language: str) -> LanguageGue
     return LanguageGuess({code: read_topics(path).values() for code, path in examples.items()})
 
 
-def _found_again(questions: Sequence[Generated], trip: RoundTrip) -> list[Generated]:
+def _opened(trip: RoundTrip, passages: Sequence[Passage], device: str | None) -> RoundTrip:
+    """Load the retriever, and look for the passages in its index."""
     from pyserini_optical.models import load_encoder
+    from pyserini_optical.retrieve.searching import open_index_for
+    from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
+
+    encoder = load_encoder(trip.encoder, device) if isinstance(trip.encoder, str) else trip.encoder
+    if is_token_store(trip.index):
+        store = TokenStore.open(trip.index)
+        store.check(encoder)
+        ids = store.docids
+    else:
+        _, ids = open_index_for(encoder, Path(trip.index))
+    missing = {passage.id for passage in passages}.difference(ids)
+    if missing:
+        raise InputError(f"holds no passage {shown(min(missing))}", path=trip.index, remedy="index this very corpus")
+    return replace(trip, encoder=encoder)
+
+
+def _found_again(questions: Sequence[Generated], trip: RoundTrip) -> list[Generated]:
     from pyserini_optical.retrieve import search
 
-    encoder = load_encoder(fspath(trip.encoder)) if isinstance(trip.encoder, str | PathLike) else trip.encoder
-    run = search(encoder, trip.index, {question.id: question.text for question in questions}, hits=trip.top)
+    run = search(trip.encoder, trip.index, {question.id: question.text for question in questions}, hits=trip.top)
     return [question for question in questions if question.passage in run[question.id]]

@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +66,8 @@ class Decoding:
     beams: int = 4
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0 or not 0 < self.top_p <= 1 or self.beams < 1:
+        # Asked so that NaN is refused too.
+        if not 0 < self.temperature < math.inf or not 0 < self.top_p <= 1 or self.beams < 1:
             got = f"{self.temperature:g}, {self.top_p:g} and {self.beams}"
             raise RecipeError(f"temperature must be above 0, top_p above 0 and up to 1, beams at least 1, got {got}")
 
@@ -190,7 +192,10 @@ class QueryGenerator:
         with torch.random.fork_rng(devices=devices), torch.inference_mode(), quiet():
             torch.manual_seed(seed)
             made = self.model.generate(**features, **settings)
-        texts = [one_line(text) for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)]
+        # A question may begin with a piece that belongs inside a word.
+        texts = [
+            one_line(text.removeprefix("##")) for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)
+        ]
         return [texts[start : start + number] for start in range(0, len(texts), number)]
 
     def features(self, questions: Sequence[str], passages: Sequence[str], languages: Sequence[str]) -> dict[str, Any]:
@@ -222,16 +227,21 @@ class QueryGenerator:
 
 
 def tag_passage(passage: str, language: str) -> str:
-    """Put the language's tag before a passage.
+    """Put the language's tag before a passage; errors as of :func:`check_language`."""
+    check_language(language)
+    return f"{language}: {passage}"
+
+
+def check_language(language: str) -> None:
+    """Refuse what cannot be the code of a language.
 
     Raises
     ------
     InputError
-        The language is no code.
+        It is none.
     """
-    if not language or not language.replace("-", "").replace("_", "").isalnum():
+    if not language.replace("-", "").replace("_", "").isalnum():
         raise InputError(f"language {language!r} is no language code", remedy="give one such as sw or ha")
-    return f"{language}: {passage}"
 
 
 def mean_log_likelihood(model: Any, features: dict[str, Tensor]) -> Tensor:
@@ -252,6 +262,23 @@ def mean_log_likelihood(model: Any, features: dict[str, Tensor]) -> Tensor:
     return -losses.sum(dim=1) / (labels != IGNORED).sum(dim=1).clamp_min(1)
 
 
+def check_seq2seq(name: str) -> str:
+    """Give the path of a sequence-to-sequence model, without loading it.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is missing or cut off, or holds another kind of model.
+    """
+    path = resolve_model(name)
+    if Path(path).is_dir():
+        check_folder(name, Path(path))
+    settings = read_configuration(name, "config.json")
+    if not isinstance(settings, dict) or not settings.get("is_encoder_decoder"):
+        raise CheckpointError(f"{name}: not a sequence-to-sequence model; name one such as mT5, T5 or BART")
+    return path
+
+
 def load_seq2seq(name: str) -> tuple[Any, Any]:
     """Load tokeniser and model by name, from safetensors only and without code of the model's own.
 
@@ -264,12 +291,7 @@ def load_seq2seq(name: str) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    path = resolve_model(name)
-    if Path(path).is_dir():
-        check_folder(name, Path(path))
-    settings = read_configuration(name, "config.json")
-    if not isinstance(settings, dict) or not settings.get("is_encoder_decoder"):
-        raise CheckpointError(f"{name}: not a sequence-to-sequence model; name one such as mT5, T5 or BART")
+    path = check_seq2seq(name)
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)

@@ -27,7 +27,7 @@ class QuestionAlignment(nn.Module):
     r"""Two questions on one passage, in two languages, must order the candidates alike [1]_.
 
     .. math::
-        L = \frac{\tau^2}{2B} \sum_b \mathrm{KL}(P_b \,\Vert\, Q_b) + \mathrm{KL}(Q_b \,\Vert\, P_b), \qquad
+        L = \frac{1}{2B} \sum_b \mathrm{KL}(P_b \,\Vert\, Q_b) + \mathrm{KL}(Q_b \,\Vert\, P_b), \qquad
         P_b = \mathrm{softmax}(s_b / \tau), \quad Q_b = \mathrm{softmax}(s'_b / \tau)
 
     with the scores s of the question at hand and s' of the generated one. Temperature and the factor before the sum are
@@ -39,7 +39,7 @@ class QuestionAlignment(nn.Module):
         :math:`\tau`, above zero.
     symmetric : bool
         False keeps the question at hand where it is, and moves the generated one towards it:
-        :math:`\frac{\tau^2}{B} \sum_b \mathrm{KL}(P_b \Vert Q_b)` with no gradient through P.
+        :math:`\frac{1}{B} \sum_b \mathrm{KL}(P_b \Vert Q_b)` with no gradient through P.
     """
 
     def __init__(self, temperature: float = 0.05, symmetric: bool = True) -> None:
@@ -59,8 +59,8 @@ class QuestionAlignment(nn.Module):
         """
         first, second = (functional.log_softmax(each / self.temperature, dim=1) for each in (scores, generated))
         if not self.symmetric:
-            return self.temperature**2 * _divergence(first.detach(), second)
-        return self.temperature**2 / 2 * (_divergence(first, second) + _divergence(second, first))
+            return _divergence(first.detach(), second)
+        return (_divergence(first, second) + _divergence(second, first)) / 2
 
 
 class GeneratorLoss(nn.Module):

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pyserini_optical.data import read_corpus
 from pyserini_optical.distillation import GeneratorRecipe, train_generator
 from pyserini_optical.distillation.generator_data import GeneratorData, mine_candidates, read_examples
-from pyserini_optical.distillation.generator_trainer import _Trainer
+from pyserini_optical.distillation.generator_trainer import Stage, _collate, _Trainer
 from pyserini_optical.distillation.generator_training import ContrastiveRecipe
 from pyserini_optical.distillation.training_recipe import TrainingRecipe
 from pyserini_optical.errors import InputError, RecipeError
@@ -70,6 +72,7 @@ def test_cut_off_in_the_second_stage_it_gives_the_same_bytes(
     further = replace(recipe, model=str(whole), size=NewGenerator(), contrastive=None, seed=1)
     log = json.loads((train_generator(further, tmp_path / "further") / "training.json").read_text())
     assert any("loss" in entry for entry in log)
+    assert not any("train_runtime" in entry for entry in log)  # which no two processes share
     assert QueryGenerator(str(tmp_path / "further"), "cpu").passage_length == 24
 
 
@@ -86,16 +89,49 @@ def test_examples(recipe: GeneratorRecipe, toy_collection: Path, toy_pairs: list
     assert len(tags) == 50 + tags.count("en")
     for example in examples:
         if example.tag == "sw-sentence":
-            assert example.source == ""
+            assert example.source is None
         else:
-            assert passages[example.source] == example.passage
+            assert example.source is not None
+            assert passages[example.source.passage] == example.passage
             assert example.question.startswith("nani" if example.tag == "sw" else "who")
     (tmp_path / "sealed.tsv").write_text(f"x\t{examples[-1].question.upper()}\n")
     fewer = read_examples(recipe.sources, passages, "corpus", exclude=[str(tmp_path / "sealed.tsv")], seed=0)
     assert examples[-1].question not in {example.question for example in fewer}
     mined = mine_candidates(examples, passages, recipe.corpus, 3, depth=10, seed=0, work=tmp_path)
-    assert len(mined) == sum(bool(example.source) for example in examples)
+    assert len(mined) == sum(example.source is not None for example in examples)
     assert all(len(set(row)) == 4 for _, row, _ in mined)
+
+
+def test_the_second_stage_s_loss(generator: Path) -> None:
+    loaded = QueryGenerator(str(generator), "cpu")
+    rows = [
+        ("nani mto?", ["the river", "the old farmer", "a house"], "sw"),
+        ("who sees the road?", ["a child sees the road today", "the boat", "the market"], "en"),
+    ]
+    trainer = object.__new__(_Trainer)  # its loss alone
+    trainer._stage, trainer._passages = Stage(rows, temperature=0.5, likelihood=0.3), 3
+    scores = np.array([loaded.score([question] * 3, passages, [tag] * 3) for question, passages, tag in rows])
+    second = -np.mean([row[0] / 0.5 - np.log(np.exp(row / 0.5).sum()) for row in scores])
+    first = -scores[:, 0].mean()
+    loss = trainer.compute_loss(loaded.model, _collate(loaded, rows))
+    assert loss.item() == pytest.approx(second + 0.3 * first, abs=1e-4)
+
+
+def test_negatives_are_a_question_s_own_and_never_relevant(
+    recipe: GeneratorRecipe, toy_collection: Path, tmp_path: Path
+) -> None:
+    passages = {passage.id: passage.text for passage in read_corpus(recipe.corpus)}
+    own = tmp_path / "own.jsonl"
+    own.write_text(json.dumps({"question": "nani?", "passage": "p00", "negatives": ["p07", "p09"]}) + "\n")
+    (tmp_path / "topics").write_text(f"t\t{passages['p03']}\n")  # what BM25 finds first is p03
+    (tmp_path / "qrels").write_text("".join(f"t 0 p{number:02} 1\n" for number in range(4, 2, -1)))
+    sources = [GeneratorData("sw", [str(own)], [str(tmp_path / "topics")], [str(tmp_path / "qrels")])]
+    examples = read_examples(sources, passages, recipe.corpus, exclude=[], seed=0)
+    first, second = mine_candidates(examples, passages, recipe.corpus, 2, depth=2, seed=0, work=tmp_path)
+    assert first[1][0] == passages["p00"]
+    assert set(first[1][1:]) == {passages["p07"], passages["p09"]}
+    assert second[1][0] == passages["p04"]
+    assert passages["p03"] not in second[1]
 
 
 def test_recipes_that_make_no_sense_are_refused(recipe: GeneratorRecipe, toy_collection: Path, tmp_path: Path) -> None:
@@ -109,6 +145,8 @@ def test_recipes_that_make_no_sense_are_refused(recipe: GeneratorRecipe, toy_col
         replace(recipe, sources=[])
     with pytest.raises(RecipeError, match="bitext alone"):
         mine_candidates([], {}, "corpus", 3, depth=1, seed=0, work=tmp_path)
+    with pytest.raises(InputError, match="no language code"):
+        train_generator(replace(recipe, sources=[replace(recipe.sources[1], language="s w")]), tmp_path / "toy")
     (tmp_path / "qrels").write_text("t99 0 p00 1\n")
     sources = [replace(recipe.sources[0], qrels=[str(tmp_path / "qrels")])]
     with pytest.raises(InputError, match="no relevant passage for topic t00"):

@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from pyserini_optical.data import read_corpus, read_run, read_topics
-from pyserini_optical.distillation import Recipe, distill
-from pyserini_optical.distillation.quick import read_quick_lesson
+from pyserini_optical.data.settings import read_settings
+from pyserini_optical.distillation import Recipe, distill, load_recipe
+from pyserini_optical.distillation.quick import distil_quick, read_quick_lesson
 from pyserini_optical.distillation.quick_recipe import AlignmentRecipe, QuickRecipe
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import InputError, OpticalError, RecipeError
 from pyserini_optical.generation import Generation
 from pyserini_optical.models import load_encoder
 from pyserini_optical.models.query_generator import QueryGenerator
+from pyserini_optical.models.transformer import load_transformer
 from pyserini_optical.objectives import GeneratorLoss
+from pyserini_optical.study import Study
 
 TRAINING = TrainingRecipe(epochs=2, batch_size=10, learning_rate=5e-3, checkpoint_steps=2, max_length=24)
 
@@ -78,6 +81,90 @@ def test_the_student_learns_to_find_the_passages(
     assert not {"generator", "corpus", "topics"} & set(said["parameters"]["quick"])
     assert f"by the scores of `{setting.generator}`" in (undisturbed / "README.md").read_text()
     assert "quick" not in json.loads((first / "manifest.json").read_text())["parameters"]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the loss and the trainer are given, with nothing trained."""
+    seen: dict[str, Any] = {}
+
+    def loss(*arguments: Any) -> None:
+        seen["candidates"], seen["scores"], seen["objectives"], seen["alignment"] = arguments[2:]
+
+    def train(_: Any, __: Any, dataset: Any, *___: Any, **____: Any) -> list[Any]:
+        seen["columns"] = dataset.to_dict()
+        return []
+
+    monkeypatch.setattr("pyserini_optical.objectives.GeneratorLoss", loss)
+    monkeypatch.setattr("pyserini_optical.distillation.training.train", train)
+    return seen
+
+
+def test_the_loss_is_given_the_generator_s_scores_and_questions(
+    setting: QuickRecipe, tiny: Path, generator: Path, given: dict[str, Any], tmp_path: Path
+) -> None:
+    model, loaded, once = load_transformer(str(tiny)), QueryGenerator(str(generator)), replace(setting, rounds=1)
+
+    def run(name: str, exclude: list[str], of: QuickRecipe = once) -> dict[str, Any]:
+        lesson = read_quick_lesson(of, exclude)
+        distil_quick(model, model, lesson, of, documents=str(tiny), seed=0, work=tmp_path / name)
+        return given
+
+    seen = run("all", [])
+    asked, generated = seen["columns"]["question"], seen["columns"]["generated"]
+    assert asked == list(read_topics(setting.topics[0]).values())
+    passages = {passage.id: passage.text for passage in read_corpus(setting.corpus)}
+    found = json.loads((tmp_path / "all" / "round-1" / "candidates.json").read_text())
+    for row, ids in enumerate(found):
+        expected = loaded.score([asked[row]] * 5, [passages[name] for name in ids], ["sw"] * 5)
+        assert seen["scores"][row].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
+    assert all(len(set(row)) == 5 for row in seen["candidates"])
+    assert seen["scores"].std() > 0
+    assert seen["alignment"][0] == 1.0
+    other = sum(text not in asked and text.startswith("who") for text in generated)
+    assert other > 20
+    # What must not be trained on stays out of the generated questions too.
+    shared = next(text for text in generated if text not in asked)
+    again = run("without", [shared.upper()])["columns"]
+    assert shared in generated
+    assert shared not in again["generated"]
+    assert len(again["generated"]) == len(asked)
+    unlabelled = replace(once, topics=[], qrels=[], questions=Generation(passages=20), bm25=False, alignment=None)
+    written = run("unlabelled", [], unlabelled)["columns"]["question"]
+    fewer = run("fewer", [written[0]], unlabelled)["columns"]["question"]
+    assert fewer == [text for text in written if text != written[0]]
+
+
+def test_without_an_objective_that_asks_a_teacher_there_is_none(
+    setting: QuickRecipe, tiny: Path, given: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = replace(setting, generator=None, alignment=None, objectives=[{"name": "info-nce"}], rounds=1)
+    model = load_transformer(str(tiny))
+    distil_quick(model, model, read_quick_lesson(alone, []), alone, documents=str(tiny), seed=0, work=tmp_path)
+    assert list(given["objectives"]) == ["info-nce"]
+    assert list(given["columns"]) == ["question", "label"]
+    assert not (tmp_path / "round-1" / "scores").exists()
+    cases: list[dict[str, Any]] = [{"alignment": setting.alignment}, {"topics": [], "qrels": []}]
+    for changes in (*cases, {"objectives": setting.objectives}):
+        with pytest.raises(RecipeError, match="a generator is missing"):
+            replace(alone, **changes)
+
+
+def test_other_relevant_passages_are_no_candidates(
+    setting: QuickRecipe, tiny: Path, given: dict[str, Any], tmp_path: Path
+) -> None:
+    run, qrels = tmp_path / "run.txt", tmp_path / "qrels.txt"
+    run.write_text("".join(f"t{n:02} Q0 p{(n + 1) % 30:02} 1 1 tag\n" for n in range(30)))
+    qrels.write_text("".join(f"t{n:02} 0 p{m % 30:02} 1\n" for n in range(30) for m in range(n, n + 6)))
+    several = replace(setting, qrels=[str(qrels)], runs=[str(run)], alignment=None, rounds=1, candidates=20)
+    model = load_transformer(str(tiny))
+    distil_quick(model, model, read_quick_lesson(several, []), several, documents=str(tiny), seed=0, work=tmp_path)
+    for n, found in enumerate(json.loads((tmp_path / "round-1" / "candidates.json").read_text())):
+        assert found[0] == f"p{n:02}"
+        assert len(set(found)) == 21
+        assert not {f"p{m % 30:02}" for m in range(n + 1, n + 6)} & set(found)
+    with pytest.raises(RecipeError, match="candidates is 25"):  # beside six that are relevant there are 24
+        read_quick_lesson(replace(several, candidates=25), [])
 
 
 def test_cut_off_in_the_second_round_it_gives_the_same_bytes(
@@ -157,8 +244,7 @@ def test_runs_give_candidates(recipe: Recipe, setting: QuickRecipe, tmp_path: Pa
     for text, problem in (("x Q0 p01 1 1 tag\n", "none of the topics"), ("t01 Q0 p99 1 1 tag\n", "p99 is not in")):
         run.write_text(text)
         with pytest.raises(InputError, match=problem):
-            distill(replace(recipe, quick=given), tmp_path / "other")
-        assert not (tmp_path / "other").exists()
+            read_quick_lesson(given, [])
 
 
 def test_what_makes_no_sense_is_refused(recipe: Recipe, setting: QuickRecipe, tmp_path: Path) -> None:
@@ -174,9 +260,31 @@ def test_what_makes_no_sense_is_refused(recipe: Recipe, setting: QuickRecipe, tm
         AlignmentRecipe([])
     with pytest.raises(RecipeError, match="set documents to teacher"):
         replace(recipe, documents="self")
-    with pytest.raises(OpticalError, match="no such model folder"):
-        distill(replace(recipe, quick=replace(setting, generator=str(tmp_path / "none"))), tmp_path / "toy")
-    with pytest.raises(RecipeError, match="the corpus has 30 passages"):
-        distill(replace(recipe, quick=replace(setting, candidates=30)), tmp_path / "toy")
+    # Told before the student is begun.
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"generator": str(tmp_path / "none")}, "no such model folder"),
+        ({"generator": recipe.teacher}, "not a sequence-to-sequence model"),
+        ({"cross_encoder": recipe.teacher}, "not a cross-encoder"),
+        ({"candidates": 30}, "the corpus has 30 passages"),
+        ({"candidates": 30, "topics": [], "qrels": []}, "the corpus has 30 passages"),
+        ({"language": "s w"}, "'s w' is no language code"),
+        ({"alignment": AlignmentRecipe(["en", ""])}, "'' is no language code"),
+    ]
+    for changes, problem in cases:
+        with pytest.raises(OpticalError, match=problem):
+            distill(replace(recipe, quick=replace(setting, **changes)), tmp_path / "toy")
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="no question is left"):
         read_quick_lesson(setting, list(read_topics(setting.topics[0]).values()))
+
+
+@pytest.mark.parametrize("language", ["ha", "es"])
+def test_the_studies_train_on_none_of_their_questions(language: str) -> None:
+    root = Path(__file__).parents[2]
+    study = read_settings(Study, root / "runs" / "quick" / f"{language}.yaml")
+    recipes = [load_recipe(root / run.search, run.set) for run in study.each_run().values() if run.distils]
+    assert len(recipes) >= 4
+    for made in recipes:
+        assert made.quick is not None
+        assert sorted(made.exclude) == sorted(study.topics.values())
+        assert not set(made.exclude) & set(made.quick.topics)

@@ -8,14 +8,14 @@ import pytest
 
 from pyserini_optical.cli import main
 from pyserini_optical.data import read_corpus, read_qrels, read_topics
-from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.errors import CheckpointError, InputError, RecipeError
 from pyserini_optical.generation import Generation, RoundTrip, generate
 from pyserini_optical.generation.filters import Generated, filter_questions
 from pyserini_optical.generation.language import LanguageGuess
 from pyserini_optical.generation.script import in_script
 from pyserini_optical.models import load_encoder
 from pyserini_optical.models.query_generator import Decoding, QueryGenerator
-from pyserini_optical.retrieve import encode_corpus
+from pyserini_optical.retrieve import encode_corpus, encode_tokens
 
 
 def test_topics_and_qrels_fit_each_other(generator: Path, toy_collection: Path, tmp_path: Path) -> None:
@@ -87,6 +87,50 @@ def test_round_trip_keeps_what_the_retriever_finds_again(
         kept[top] = set(read_topics(files[0]))
         assert (report.dropped["not found again"] == 0) == (top == 30)
     assert kept[1] < kept[30]
+
+
+def test_a_round_trip_over_another_index_is_told_before_anything_is_written(
+    generator: Path, toy_collection: Path, tiny: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": "x", "text": "the river"}\n')
+    encoder = load_encoder(str(tiny), "cpu")
+    index, store = (encode(encoder, other, tmp_path / encode.__name__) for encode in (encode_corpus, encode_tokens))
+    before = sorted(tmp_path.iterdir())
+
+    def ask(searcher: str, folder: Path) -> None:
+        corpus, trip = toy_collection / "corpus.jsonl", RoundTrip(searcher, folder)
+        generate(str(generator), corpus, tmp_path / "t", tmp_path / "q", language="sw", round_trip=trip)
+
+    for folder in (index, store):
+        with pytest.raises(InputError, match="holds no passage 'p00'; index this very corpus"):
+            ask(str(tiny), folder)
+    with pytest.raises(CheckpointError, match="no such model folder"):
+        ask(str(tmp_path / "none"), index)
+    assert sorted(tmp_path.iterdir()) == before
+    with pytest.raises(InputError, match="among the first 0 asked for"):
+        RoundTrip(str(tiny), index, 0)
+
+
+def test_neither_file_or_both(
+    generator: Path, toy_collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, topics, qrels = toy_collection / "corpus.jsonl", tmp_path / "t", tmp_path / "q"
+    qrels.mkdir()
+    with pytest.raises(InputError, match="is a directory"):
+        generate(generator, corpus, topics, qrels, language="sw")
+    assert list(tmp_path.iterdir()) == [qrels]  # nothing was generated
+    qrels.rmdir()
+    write = QueryGenerator.generate
+
+    def while_another_takes_the_name(*arguments: Any, **more: Any) -> Any:
+        qrels.mkdir(exist_ok=True)
+        return write(*arguments, **more)
+
+    monkeypatch.setattr(QueryGenerator, "generate", while_another_takes_the_name)
+    with pytest.raises(IsADirectoryError):
+        generate(generator, corpus, topics, qrels, language="sw")
+    assert not topics.exists()
 
 
 def test_filters() -> None:
@@ -163,5 +207,19 @@ def test_the_command(generator: Path, toy_collection: Path, tmp_path: Path, caps
     assert answer[2].startswith("kept ")
     assert main([*command, "--examples", "sw"]) == 1
     assert capsys.readouterr().err.endswith("--examples sw; write CODE=TOPICS, such as sw=topics.sw.tsv\n")
-    assert main([*command, "--number", "0"]) == 1
-    assert main([*command, "--top-p", "2"]) == 1
+    before = sorted(tmp_path.iterdir())
+    for wrong, said in (
+        (["--number", "0"], "number must be at least 1"),
+        (["--top-p", "2"], "top_p above 0 and up to 1"),
+        (["--temperature", "nan"], "temperature must be above 0"),
+        (["--temperature", "inf"], "temperature must be above 0"),
+        (["--seed", "-1"], "seed -1 asked for; ask for 0 or more"),
+        (["--language", "s w"], "no language code"),
+        (["--round-trip", "none", "none", "--top", "0"], "among the first 0"),
+        (["--round-trip", "none", "none"], "it is not a Faiss index"),
+    ):
+        assert main([*command, *wrong]) == 1
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ def test_the_tag_chooses_the_language(loaded: QueryGenerator, passages: list[str
         loaded.generate(passages[:1], "")
 
 
+def test_a_question_does_not_begin_inside_a_word(
+    loaded: QueryGenerator, passages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded.tokenizer, "batch_decode", lambda *_, **__: ["##na nani  #1?"])
+    assert loaded.generate(passages[:1], "sw") == [["na nani #1?"]]
+
+
 def test_long_questions_and_passages_are_cut(generator: Path) -> None:
     short = QueryGenerator(str(generator), "cpu", passage_length=6, question_length=4)
     features = short.features(["nani " * 40, "nani"], ["the river " * 40] * 2, ["sw"] * 2)
@@ -154,5 +162,6 @@ def test_a_new_generator_is_the_same_for_the_same_seed(tiny: Path, passages: lis
     assert tokenizer.decode(ids, skip_special_tokens=True) == passages[0]
     with pytest.raises(RecipeError, match="heads must divide width"):
         NewGenerator(width=10, heads=3)
-    with pytest.raises(RecipeError, match="temperature"):
-        Decoding(temperature=0)
+    for temperature in (0, math.nan, math.inf):
+        with pytest.raises(RecipeError, match="temperature"):
+            Decoding(temperature=temperature)
