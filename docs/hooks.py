@@ -142,8 +142,13 @@ def ladders() -> str:
     means = {
         language: {run["name"]: run["mean"][measure] for run in report["runs"]} for language, report in reports.items()
     }
-    longest = max(means.values(), key=len)
-    names = dict.fromkeys([*longest, *(name for runs in means.values() for name in runs)])
+    names: list[str] = []
+    for runs in means.values():
+        place = 0
+        for name in runs:  # each behind the one that it follows in its own ladder
+            if name not in names:
+                names.insert(place, name)
+            place = names.index(name) + 1
     heads = [f"{language} ({len(report['topics']):,})" for language, report in reports.items()]
     lines = [f"| {measure} | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
     for name in names:
