@@ -20,6 +20,7 @@ References
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -63,6 +64,11 @@ class Spelling:
         self.letters = {letter: dict(row) for letter, row in letters.items()}
         self.names = sorted({name for name in names if is_name(name)})
         self._known: dict[str, str] = {}
+
+    def __contains__(self, word: str) -> bool:
+        """Tell whether a word is one of the names."""
+        place = bisect_left(self.names, word)
+        return self.names[place : place + 1] == [word]
 
     @cached_property
     def _table(self) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from pyserini_optical.errors import InputError
 from pyserini_optical.models import load_encoder
 from pyserini_optical.models.glosses import add_glosses
 from pyserini_optical.models.late_interaction import load_late_interaction
+from pyserini_optical.models.spelling import Spelling
 from pyserini_optical.models.transformer import load_transformer, save_transformer, weights_fingerprint
 from pyserini_optical.translation import count_words
 
@@ -47,6 +48,28 @@ def test_nobody_reads_it_without_its_glosses(student: Path) -> None:
     trusting = SentenceTransformer(str(student), device="cpu", trust_remote_code=True)
     [ours] = load_encoder(str(student)).encode_queries([TEXT])
     assert np.allclose(trusting.encode(TEXT, normalize_embeddings=True), ours, atol=1e-6)
+
+
+def test_compounds(tiny: Path) -> None:
+    model = load_transformer(str(tiny), "cpu")
+    glosses = {
+        "frühling": "spring",
+        "fest": "festival",
+        "lings": "x",
+        "bank": "bank",
+        "noten": "notes",
+        "note": "grade",
+    }
+    add_glosses(model, glosses, Spelling({}, ["bankfest"]))
+    for word, read in {
+        "frühlingsfest": "spring festival",  # a letter links
+        "Banknoten": "bank notes",  # the shorter part as long as can be
+        "banknotenfest": "banknotenfest",  # three
+        "bankfest": "bankfest",  # a name
+        "festen": "festen",  # a part too short
+        "fest": "festival",
+    }.items():
+        assert model[0].gloss(word) == read, word
 
 
 def test_pieces_stand_where_their_words_do(student: Path) -> None:
