@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: quickstart test lint types check soak fuzz matrix licences docs gallery clean
+.PHONY: quickstart test lint types check soak fuzz matrix audit licences docs gallery clean
 
 quickstart: $(READY)
 	$(BIN)/pyserini-optical quickstart
@@ -35,6 +35,11 @@ fuzz: $(READY)
 matrix: $(READY)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python benchmarks/matrix.py
+
+# Known vulnerabilities of what is installed, from the registry's database.
+audit: $(READY)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 licences: $(READY)
 	$(BIN)/python docs/licences.py > docs/.licences.md && mv docs/.licences.md docs/licences.md

@@ -92,7 +92,7 @@ class Checkpoint:
         with write_text(beside / "README.md") as stream:
             stream.write(card)
         with write_text(beside / "training.json") as stream:
-            json.dump(log, stream, indent=1)
+            json.dump(log, stream, indent=1, sort_keys=True)  # a log that was read again is sorted
             stream.write("\n")
         manifest.save(beside / MANIFEST)
         if self.output.exists():
