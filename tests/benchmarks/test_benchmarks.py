@@ -115,3 +115,24 @@ def test_ladder(
         assert cost["ms_a_query"] > 0
         assert cost["peak_mib"] > 50
     assert load("ladder")([*arguments[2:], "--topics", str(tmp_path / "none.tsv")]) == 1
+
+
+def test_glosses(tmp_path: Path, tiny: Path, toy_collection: Path, toy_files: tuple[Path, Path]) -> None:
+    from pyserini_optical.distillation import Recipe, distill
+    from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
+    from pyserini_optical.retrieve import encode_corpus
+
+    student = StudentRecipe(vocabulary=None, start="glosses")
+    recipe = Recipe("g", str(tiny), [str(toy_files[0])], [], student, TrainingRecipe(epochs=0))
+    distill(recipe, tmp_path / "student")
+    encode_corpus(str(tiny), toy_collection / "corpus.jsonl", tmp_path / "index")
+    topics = tmp_path / "topics.tsv"
+    # The first word is listed with another end, and the teacher knows neither.
+    topics.write_text((toy_collection / "topics.sw.tsv").read_text().replace("nani ", "mkulimax "))
+    arguments = [str(tmp_path / "student"), str(tmp_path / "index"), str(topics), str(toy_collection / "qrels.txt")]
+    assert load("glosses")([*arguments, "--report", str(tmp_path / "report")]) == 0
+    found = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["runs"]
+    ways = {run["name"]: run["by_topic"]["RR@10"] for run in found}
+    assert list(ways) == ["student", "listed-words-alone", "no-compounds", "stems", "capitals-kept"]
+    assert ways["stems"] != ways["student"] == ways["listed-words-alone"]
+    assert load("glosses")([str(tiny), *arguments[1:]]) == 1
