@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import faiss
 import numpy as np
@@ -119,8 +118,9 @@ class ResidualCodes:
                 centroids, scale, levels = file["centroids"], file["scale"], file["levels"]
             if centroids.shape[1:] != scale.shape or len(levels) not in (4, 16):
                 raise ValueError("its parts do not fit each other")
-        except (OSError, ValueError, EOFError, KeyError, BadZipFile, TypeError) as error:
-            raise CheckpointError(f"{path}: damaged ({error}); remove the folder and encode the corpus again") from None
+        except Exception as error:  # NumPy's reader of headers raises TokenError, OverflowError and others too
+            problem = f"{path}: damaged ({' '.join(str(error).split())})"
+            raise CheckpointError(f"{problem}; remove the folder and encode the corpus again") from None
         return cls(centroids, scale, levels)
 
 

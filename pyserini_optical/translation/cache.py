@@ -76,7 +76,7 @@ class TranslationCache:
                 if ("checksum",) not in columns.fetchall():
                     connection.execute("ALTER TABLE translations ADD COLUMN checksum INT")
                 yield connection
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             remedy = "remove the file, or choose a directory that can be written to"
             raise InputError(f"cannot keep translations ({error})", path=self._path, remedy=remedy) from None
         finally:
