@@ -157,6 +157,18 @@ def ladders() -> str:
     return "\n".join(lines)
 
 
+def costs() -> str:
+    """Say what the rungs of the ladders cost, as `benchmarks/ladder.py` measured it."""
+    lines = ["| rung | ms a question | first answer, s | peak MiB |", "|---|--:|--:|--:|"]
+    for path in sorted((HOME / "runs").glob("ladder-*/cost.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        language = path.parent.name.removeprefix("ladder-")
+        for name, cost in content["rungs"].items():
+            numbers = f"{cost['ms_a_query']:.1f} | {cost['first_s']:.1f} | {cost['peak_mib']:.0f}"
+            lines.append(f"| {language}, {content['topics']:,} questions: {name} | {numbers} |")
+    return "\n".join(lines)
+
+
 def messages() -> str:
     """List what the package's errors say, and what they advise."""
     rows = sorted({row for path in sorted(PACKAGE.rglob("*.py")) for row in _messages(path) if row[1].strip("… ")})
@@ -326,6 +338,7 @@ PLACES = {
         commands,
         results,
         ladders,
+        costs,
         messages,
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyserini_optical.data.bitext import FilterReport, Pair, filter_bitext, read_bitext, read_moses
 from pyserini_optical.data.corpora import Passage, read_corpus
-from pyserini_optical.data.files import Pathish, read_lines, write_beside, write_text
+from pyserini_optical.data.files import Pathish, check_output, read_lines, write_beside, write_text
 from pyserini_optical.data.locks import one_process, only_process
 from pyserini_optical.data.manifest import Manifest, fingerprint, fingerprint_files, fingerprint_texts, versions
 from pyserini_optical.data.topics import read_topics, write_topics
@@ -16,6 +16,7 @@ __all__ = [
     "Pair",
     "Passage",
     "Pathish",
+    "check_output",
     "filter_bitext",
     "fingerprint",
     "fingerprint_files",

@@ -88,6 +88,21 @@ def read_lines(path: Pathish) -> Iterator[tuple[int, str]]:
         raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="check the path") from None
 
 
+def check_output(path: Pathish) -> None:
+    """Refuse what is no name for a file to write; before long work, as :func:`write_beside` does it again.
+
+    Raises
+    ------
+    InputError
+        It is a directory or a device.
+    """
+    if os.path.isdir(path):
+        raise InputError("is a directory, cannot be written as a file", path=path, remedy="name a file inside it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        # The temporary file would replace it: /dev/null would be a device no more.
+        raise InputError("is not a regular file, cannot be written as one", path=path, remedy="name a file")
+
+
 @contextmanager
 def write_beside(path: Pathish) -> Iterator[Path]:
     """Give a temporary path in the same directory, renamed to ``path`` when the block ends well and removed otherwise.
@@ -101,11 +116,7 @@ def write_beside(path: Pathish) -> Iterator[Path]:
         ``path`` is a directory or a device, or the directory that would hold it cannot be written to.
     """
     path = Path(path)
-    if os.path.isdir(path):
-        raise InputError("is a directory, cannot be written as a file", path=path, remedy="name a file inside it")
-    if os.path.exists(path) and not os.path.isfile(path):
-        # The temporary file would replace it: /dev/null would be a device no more.
-        raise InputError("is not a regular file, cannot be written as one", path=path, remedy="name a file")
+    check_output(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)

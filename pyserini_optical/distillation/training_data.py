@@ -14,6 +14,7 @@ import numpy as np
 from pyserini_optical.data import (
     Manifest,
     Pathish,
+    check_output,
     fingerprint,
     one_process,
     order_hits,
@@ -120,8 +121,7 @@ def make_training_data(
             raise InputError(f"{name} {value} asked for", remedy="ask for one or more")
     if seed < 0:
         raise InputError(f"seed {seed} asked for", remedy="ask for 0 or more")
-    if target.is_dir():
-        raise InputError("is a directory, cannot be written as a file", path=target, remedy="name a file inside it")
+    check_output(target)
     if answers is not None and qrels is None:
         raise InputError("answers belong to topics, labels have their own", path=answers, remedy="give qrels too")
     if isinstance(translator, str):

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from pyserini_optical.data import Pathish, one_process, order_hits, read_corpus, read_run, read_topics, write_run
+from pyserini_optical.data import (
+    Pathish,
+    check_output,
+    one_process,
+    order_hits,
+    read_corpus,
+    read_run,
+    read_topics,
+    write_run,
+)
 from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
@@ -94,8 +103,8 @@ def rerank(
         raise InputError(f"unknown way to re-rank {by!r}", remedy=f"choose from {', '.join(get_args(By))}")
     if depth < 1:
         raise InputError(f"depth {depth} asked for", remedy="ask for one or more")
-    if output is not None and Path(output).is_dir():
-        raise InputError("is a directory, cannot be written as a file", path=output, remedy="name a file inside it")
+    if output is not None:
+        check_output(output)
     encoder = _load(encoder, by, device)
     tag = run_tag(encoder, tag)  # made and checked before the work, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)

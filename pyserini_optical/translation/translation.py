@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from pyserini_optical.data import Pathish, one_process, read_corpus, read_topics, write_text, write_topics
+from pyserini_optical.data import Pathish, check_output, one_process, read_corpus, read_topics, write_text, write_topics
 from pyserini_optical.data.fields import one_line, shown
 from pyserini_optical.data.settings import nearest
 from pyserini_optical.errors import InputError
@@ -121,6 +121,7 @@ def translate(
     OpticalError
         A file, the translator or a translation cannot be used; the output is not written then.
     """
+    check_output(output)
     if isinstance(translator, str):
         translator = load_translator(translator, work)
     if _is_corpus(source):

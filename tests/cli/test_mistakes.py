@@ -62,6 +62,22 @@ def bench(tiny: Path, toy_files: tuple[Path, Path], tmp_path_factory: pytest.Tem
     write("twice.txt", "01 Q0 01 1 2.0 x\n01 Q0 01 2 1.0 x\n")
     write("others.txt", "1 Q0 01 1 2.0 x\n")
     write("words.txt", "01 0 01 yes\n")
+    write("inf.txt", "01 Q0 01 1 inf x\n")
+    write("rank.txt", "01 Q0 01 -1 2.0 x\n")
+    write("irrelevant.txt", "01 0 01 0\n")
+    write("nul.jsonl", '{"id": "1", "text": "a\0b"}\n')
+    write("bom.jsonl", '{"id": "\\ufeff1", "text": "a"}\n')
+    write("bomb.jsonl", '{"id": "1", "text": ' + "[" * 100_000 + "\n")
+    write("blank.jsonl", '{"id": "1", "text": " \\u00a0 "}\n')
+    write(
+        "bomb.yaml",
+        "a: &a [x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True)),
+    )
+    write("labels.tsv", "Where is the boat?\t01\tboat 1\n")
+    shutil.copytree(tiny, folder / "headless")
+    for name in ("tokenizer.json", "vocab.txt"):
+        (folder / "headless" / name).unlink(missing_ok=True)
     write("others.tsv", "1\tboat\n")
     for name, file, keep in (("cut-weights", "model.safetensors", 1000), ("cut-config", "config.json", 20)):
         shutil.copytree(tiny, folder / name)
@@ -187,6 +203,46 @@ CASES = [
     ("study study.yaml --set topics.t=no-tab.tsv", "no-tab.tsv:1: expected 2 columns"),
     ("study study.yaml --set qrels=words.txt", "words.txt:1: relevance 'yes'"),
     ("study study.yaml --set corpus=none.jsonl", "none.jsonl: "),
+    ("encode headless corpus.jsonl new", "headless: no tokenizer.json in the model's folder"),
+    ("encode model nul.jsonl new", "nul.jsonl:1: "),
+    ("encode model bom.jsonl new", "byte order mark"),
+    ("encode model bomb.jsonl new", "bomb.jsonl:1: "),
+    ("encode model blank.jsonl new", "blank.jsonl:1: "),
+    ("compare qrels.txt inf.txt", "inf.txt:1: score 'inf'"),
+    ("compare qrels.txt rank.txt", "rank.txt:1: rank '-1'"),
+    ("compare irrelevant.txt run.txt", "irrelevant.txt: judges no passage relevant"),
+    ("distill bomb.yaml", "bomb.yaml: "),
+    ("fuse luck run.txt run.txt new", "luck"),
+    ("fuse rrf run.txt none.txt new", "none.txt: no such file"),
+    ("fuse rrf run.txt nan.txt new", "nan.txt:1: score 'nan'"),
+    ("fuse rrf run.txt run.txt folder", "folder: is a directory"),
+    ("fuse wsum run.txt run.txt new --parameters list.yaml", "list.yaml"),
+    ("fuse wsum run.txt run.txt new", "tune"),
+    ("translate dictionary:none.tsv topics.tsv new", "none.tsv: no such file"),
+    ("translate dictionary:one-column.tsv topics.tsv new", "one-column.tsv:2: "),
+    ("translate dictionary:bitext.tsv?senses=many topics.tsv new", "senses"),
+    ("translate dictionary:bitext.tsv empty new", "empty: holds no topics"),
+    ("translate dictionary:bitext.tsv topics.tsv folder", "folder: is a directory"),
+    ("translate table:others.tsv topics.tsv new", "others.tsv"),
+    ("translate wizard:x topics.tsv new", "wizard"),
+    ("translate learned:empty topics.tsv new", "empty: "),
+    ("translate marian:./none topics.tsv new", "./none: "),
+    ("align ./none mashua boat", "./none: no such model folder"),
+    ("align model mashua boat --coupling fate", "fate"),
+    ("fine-tune none.yaml", "none.yaml: no such file"),
+    ("fine-tune unknown.yaml", "unknown.yaml: unknown key"),
+    ("make-training-data none.tsv corpus.jsonl new.jsonl", "none.tsv: cannot be read .No such file"),
+    ("make-training-data labels.tsv corpus.jsonl new.tsv", "new.tsv: no name for training data"),
+    ("make-training-data labels.tsv corpus.jsonl new.jsonl --seed -1 --limit 1", "seed -1"),
+    ("make-training-data labels.tsv corpus.jsonl new.jsonl --negatives 0", "negatives 0 asked for"),
+    ("make-training-data labels.tsv none.jsonl new.jsonl", "none.jsonl: "),
+    ("make-training-data topics.tsv corpus.jsonl new.jsonl", "passage"),
+    ("train-generator none.yaml", "none.yaml: no such file"),
+    ("train-generator unknown.yaml", "unknown.yaml: unknown key"),
+    ("generate ./none corpus.jsonl new new2 --language sw", "./none: no such model folder"),
+    ("generate model corpus.jsonl new new2 --language sw", "model: "),
+    ("rerank model corpus.jsonl topics.tsv run.txt new --by cross-encoder", "model: not a cross-encoder"),
+    ("rerank model index topics.tsv unknown.txt new --by pooled", "passage '99' of topic '01' is not in index"),
     ("pyserini serch.faiss --help", "has no module 'serch.faiss' that can be run; perhaps search.faiss"),
 ]
 
