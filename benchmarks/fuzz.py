@@ -132,6 +132,7 @@ def _manifest(path: Path) -> None:
     manifest = Manifest.load(path)
     manifest.save(path)
     assert Manifest.load(path).matches(manifest)
+    manifest.check(path.parent, "make it again")
 
 
 def _fusion(path: Path) -> None:
@@ -202,6 +203,12 @@ def _codebook(path: Path) -> None:
     ResidualCodes.load(path)
 
 
+def _lucene(path: Path) -> None:
+    from pyserini_optical.integration.lucene import bm25_record
+
+    bm25_record(path.parent)
+
+
 def _spec(data: bytes, folder: Path) -> None:
     from pyserini_optical.evaluate.measures import parse_measure
     from pyserini_optical.translation.translator import parse_spec
@@ -238,6 +245,7 @@ TARGETS: dict[str, Target] = {
     "cache": partial(_file, "translations.sqlite", _cache),
     "store": _store,
     "codebook": partial(_file, "codebook.npz", _codebook),
+    "lucene": partial(_file, "bm25.json", _lucene),
     "spec": _spec,
 }
 

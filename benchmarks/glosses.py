@@ -96,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
             name: search(teacher, args.index, {topic: way(student, text) or text for topic, text in topics.items()})
             for name, way in WAYS.items()
         }
-        print(to_markdown(compare(qrels, runs, baseline="student", report=args.report)))
+        judged = {topic: qrels[topic] for topic in topics}
+        print(to_markdown(compare(judged, runs, baseline="student", report=args.report)))
     except OpticalError as error:
         print(f"glosses: {error}", file=sys.stderr)
         return 1
