@@ -59,11 +59,12 @@ def translators() -> str:
     from pyserini_optical.translation import TRANSLATORS
     from pyserini_optical.translation.apertium import Apertium
     from pyserini_optical.translation.dictionary import Dictionary
+    from pyserini_optical.translation.glosses import Glosses
     from pyserini_optical.translation.learned import Learned
     from pyserini_optical.translation.marian import Marian
     from pyserini_optical.translation.table import Table
 
-    kinds = {kind.__name__.lower(): kind for kind in (Marian, Apertium, Dictionary, Table, Learned)}
+    kinds = {kind.__name__.lower(): kind for kind in (Marian, Apertium, Dictionary, Table, Learned, Glosses)}
     return "\n".join(f"### `{name}`\n\n{described(kinds[name])}" for name in TRANSLATORS)
 
 

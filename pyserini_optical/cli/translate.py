@@ -13,7 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "translator",
         metavar="TRANSLATOR",
-        help="marian:MODEL, apertium:PAIR, dictionary:FILE, table:FILE or learned:BITEXT; options as ?key=value",
+        help="marian:MODEL, apertium:PAIR, dictionary:FILE, table:FILE, learned:BITEXT or glosses:CHECKPOINT; "
+        "options as ?key=value",
     )
     parser.add_argument("source", metavar="TOPICS", help="file with a line `id<TAB>text` a topic, or a JSONL corpus")
     parser.add_argument("output", metavar="OUT", help="file to write (.gz and .xz are compressed)")

@@ -15,6 +15,7 @@ from pyserini_optical.progress import progress
 from pyserini_optical.translation.apertium import Apertium
 from pyserini_optical.translation.cache import TranslationCache
 from pyserini_optical.translation.dictionary import Dictionary
+from pyserini_optical.translation.glosses import Glosses
 from pyserini_optical.translation.learned import Learned
 from pyserini_optical.translation.marian import Marian
 from pyserini_optical.translation.quality import Quality, translation_quality
@@ -27,6 +28,7 @@ TRANSLATORS: dict[str, Callable[[Spec, Path], Translator]] = {
     "dictionary": lambda spec, work: Dictionary(spec),
     "table": lambda spec, work: Table(spec),
     "learned": Learned,
+    "glosses": lambda spec, work: Glosses(spec),
 }
 
 # Passages that are held in memory at a time.
@@ -39,7 +41,8 @@ def load_translator(name: str, work: Pathish = "work") -> Translator:
     Parameters
     ----------
     name : str
-        ``marian:MODEL``, ``apertium:PAIR``, ``dictionary:FILE``, ``table:FILE`` or ``learned:BITEXT``.
+        ``marian:MODEL``, ``apertium:PAIR``, ``dictionary:FILE``, ``table:FILE``, ``learned:BITEXT`` or
+        ``glosses:CHECKPOINT``.
     work : path-like
         Folder for what is learnt.
 
