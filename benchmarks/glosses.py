@@ -16,6 +16,7 @@ import argparse
 import sys
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from pyserini_optical import compare, search
@@ -46,11 +47,16 @@ def spelt(student: Any, word: str) -> str:
     return student.glosses.get(word) or str(student.spelling.nearest(word))
 
 
+@cache
+def _sorted(student: Any) -> list[str]:
+    return sorted(student.glosses)
+
+
 def stemmed(student: Any, word: str) -> str:
     """Read an unlisted word as the shortest listed one with the same beginning."""
     if word in student.glosses:
         return str(student.glosses[word])
-    known = sorted(student.glosses)
+    known = _sorted(student)
     for length in range(len(word) - 1, max(STEM, len(word) - END) - 1, -1):
         start = bisect_left(known, word[:length])
         alike = [other for other in known[start : start + 30] if other.startswith(word[:length])]

@@ -13,10 +13,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyserini_optical.data import Pair
+
+if TYPE_CHECKING:
+    from pyserini_optical.distillation import Recipe
 
 _WORDS = {
     "the": "za", "a": "mo", "old": "kale", "new": "mpya", "red": "ekundu", "small": "dogo", "farmer": "mkulima",
@@ -144,3 +148,43 @@ def _random_model(folder: Path, texts: Iterable[str], *, dimension: int = 32) ->
     transformer = Transformer(str(plain), max_seq_length=64)
     model = SentenceTransformer(modules=[transformer, Pooling(dimension, "mean"), Normalize()], device="cpu")
     model.save_pretrained(str(folder), create_model_card=False)
+
+
+@pytest.fixture(scope="session")
+def make(tiny: Path, toy_files: tuple[Path, Path]) -> Callable[..., Recipe]:
+    """Makes the toy recipe: 240 pairs, batches of 20, 2 epochs; with changes."""
+    bitext, development = toy_files
+
+    def recipe(**changes: Any) -> Recipe:
+        from pyserini_optical.distillation.recipe import Recipe, StudentRecipe, TrainingRecipe
+
+        training: dict[str, Any] = {
+            "epochs": 2,
+            "batch_size": 20,
+            "learning_rate": 1e-2,
+            "checkpoint_steps": 5,
+            "patience": 9,
+        }
+        training |= changes.pop("training", {})
+        student: dict[str, Any] = {"vocabulary": 150, "start": "pieces"} | changes.pop("student", {})
+        settings: dict[str, Any] = {
+            "name": "toy",
+            "teacher": str(tiny),
+            "bitext": [str(bitext)],
+            "development": str(development),
+            "objectives": [
+                {"name": "token-alignment", "coupling": {"name": "ipot", "iterations": 20}},
+                {"name": "contrastive", "weight": 0.5},
+            ],
+        }
+        return Recipe(**settings | changes, student=StudentRecipe(**student), training=TrainingRecipe(**training))
+
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def undisturbed(make: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint that the toy recipe makes undisturbed."""
+    from pyserini_optical.distillation import distill
+
+    return distill(make(), tmp_path_factory.mktemp("undisturbed") / "toy")

@@ -172,7 +172,7 @@ class Manifest:
         return cls(**record)
 
     def check(self, folder: Pathish, remedy: str) -> None:
-        """Compare the files in the step's folder with their fingerprints, which costs about a second a gigabyte.
+        """Compare the files in the step's folder with their fingerprints; all of each is read.
 
         Raises
         ------

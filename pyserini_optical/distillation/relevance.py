@@ -17,10 +17,9 @@ from pyserini_optical.data import (
     filter_bitext,
     fingerprint_texts,
     read_corpus,
-    read_qrels,
     read_topics,
 )
-from pyserini_optical.data.relevance import Question
+from pyserini_optical.data.relevance import Question, read_judged
 from pyserini_optical.distillation.negatives import bm25_hits, check_passages, corpus_key
 from pyserini_optical.distillation.recipe import RelevanceRecipe
 from pyserini_optical.errors import InputError
@@ -51,7 +50,9 @@ class Lesson(NamedTuple):
     def fingerprint(self) -> str:
         """Fingerprint of all of it."""
         asked = zip(self.foreign, self.english, strict=True)
-        texts = [part for foreign, english in asked for part in (foreign, english.text, english.passage)]
+        texts = [
+            part for foreign, english in asked for part in (foreign, english.text, english.passage, *english.others)
+        ]
         return fingerprint_texts([*texts, corpus_key(self.passages)])
 
 
@@ -65,14 +66,11 @@ def read_lesson(setting: RelevanceRecipe, exclude: Sequence[str]) -> Lesson:
     """
     found: list[tuple[str, Question]] = []
     for topics, translations, qrels in zip(setting.topics, setting.translations, setting.qrels, strict=True):
-        english, judged = read_topics(translations), read_qrels(qrels)
-        for topic, text in read_topics(topics).items():
+        english = read_topics(translations)
+        for topic, question in read_judged(topics, qrels).items():
             if topic not in english:
                 raise InputError(f"has no translation of topic {topic}", path=translations, remedy="add it")
-            relevant = [passage for passage, relevance in judged.get(topic, {}).items() if relevance > 0]
-            if not relevant:
-                raise InputError(f"has no relevant passage for topic {topic}", path=qrels, remedy=f"check {topics}")
-            found.append((text, Question(english[topic], relevant[0], ())))
+            found.append((question.text, question._replace(text=english[topic])))
     # Told apart by their number, kept where a pair would have its source.
     pairs = [Pair(text, question.text, str(number)) for number, (text, question) in enumerate(found)]
     kept, report = filter_bitext(pairs, exclude=exclude)
