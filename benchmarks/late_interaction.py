@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from measuring import write_corpus
 from numpy.typing import NDArray
 
-from pyserini_optical.data import read_corpus, read_qrels, read_topics, versions, write_text
+from pyserini_optical.data import read_qrels, read_topics, versions, write_text
 from pyserini_optical.errors import OpticalError
 from pyserini_optical.evaluate import evaluate
 from pyserini_optical.models import Encoder, load_encoder
@@ -59,17 +60,6 @@ class Replay:
         tokens, lengths = self._store.passages(np.arange(self._next, self._next + len(texts)))
         self._next += len(texts)
         return np.split(tokens, np.cumsum(lengths)[:-1])
-
-
-def write_corpus(source: Path, target: Path, wanted: set[str], limit: int) -> None:
-    """Write the wanted passages and as many of the others as make up the limit."""
-    others = max(limit - len(wanted), 0)
-    with write_text(target) as file:
-        for passage in read_corpus(source):
-            if passage.id not in wanted:
-                others -= 1
-            if passage.id in wanted or others >= 0:
-                file.write(json.dumps({"id": passage.id, "text": passage.text}) + "\n")
 
 
 def write_fixed_dimensional(shape: FixedDimensional, store: TokenStore, folder: Path, kind: IndexType) -> None:

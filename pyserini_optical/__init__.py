@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyserini_optical.models import load_encoder as load_encoder
     from pyserini_optical.retrieve import encode_corpus as encode_corpus
     from pyserini_optical.retrieve import encode_tokens as encode_tokens
+    from pyserini_optical.retrieve import export_collection as export_collection
     from pyserini_optical.retrieve import fuse as fuse
     from pyserini_optical.retrieve import rerank as rerank
     from pyserini_optical.retrieve import search as search
@@ -47,6 +48,7 @@ _HOME = {
     "prepare": "pyserini_optical.integration",
     "encode_corpus": "pyserini_optical.retrieve",
     "encode_tokens": "pyserini_optical.retrieve",
+    "export_collection": "pyserini_optical.retrieve",
     "fuse": "pyserini_optical.retrieve",
     "rerank": "pyserini_optical.retrieve",
     "search": "pyserini_optical.retrieve",
@@ -67,6 +69,7 @@ __all__ = [
     "distill",
     "encode_corpus",
     "encode_tokens",
+    "export_collection",
     "fine_tune",
     "fuse",
     "generate",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pyserini_optical.processes import is_first
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,8 +17,12 @@ Advance = Callable[[int], None]
 
 
 def say(message: str) -> None:
-    """Print one line about what is going on, on stderr, so that standard output holds results only."""
-    print(message, file=sys.stderr, flush=True)
+    """Print one line about what is going on, on stderr, so that standard output holds results only.
+
+    Of several processes on one training only the first speaks.
+    """
+    if is_first():
+        print(message, file=sys.stderr, flush=True)
 
 
 def results() -> Console:
@@ -44,7 +50,9 @@ def progress(what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     done : int
         How many were done before, by an earlier process.
     """
-    if sys.stderr.isatty():
+    if not is_first():
+        yield lambda count: None
+    elif sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Commands that take minutes, the project's corpora, a network or what only some machines have.
 PARSED_ONLY = re.compile(
     r"pyserini-optical (quickstart|study|fine-tune|train-generator|generate"
-    r"|translate (marian|apertium):|distill (?!.*bitext=))"
+    r"|translate (marian|apertium):|distill (?!.*bitext=)|encode .*--engine ray)"
 )
 # What the shell itself does.
 SHELL = ("python3 -m venv .venv", ". .venv/bin/activate")
@@ -152,6 +152,8 @@ def run_line(line: str) -> None:
             subprocess.run([sys.executable, "-m", "pyserini_optical", *command[1:]], check=True)
         else:
             assert main(command[1:]) == 0, line
+    elif command[0] in ("torchrun", "accelerate"):
+        check_settings(["pyserini-optical", *command[command.index("pyserini_optical") + 1 :]])
     elif command[0] == "make":
         assert re.search(rf"^{command[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), line
     elif command[:2] == ["pip", "install"]:

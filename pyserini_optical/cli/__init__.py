@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyserini_optical.errors import OpticalError
+from pyserini_optical.processes import is_first
 
 COMMANDS = (
     "quickstart",
@@ -28,6 +29,7 @@ COMMANDS = (
     "generate",
     "encode",
     "search",
+    "export",
     "rerank",
     "fuse",
     "translate",
@@ -100,7 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         ended = isinstance(stop, _Terminated)
         problem = "ended by SIGTERM" if ended else "interrupted"
-        return _fail(args.command, f"{problem}; run it again, what is finished is kept", 143 if ended else 130)
+        status = 143 if ended else 130
+        if not is_first():  # of several processes, which all end
+            return status
+        return _fail(args.command, f"{problem}; run it again, what is finished is kept", status)
     return 0
 
 

@@ -20,5 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Distil; print the checkpoint's folder."""
     from pyserini_optical.distillation import distill
+    from pyserini_optical.processes import is_first, leave
 
-    print(distill(args.recipe, args.output, settings=args.settings))
+    made = distill(args.recipe, args.output, settings=args.settings)
+    if is_first():
+        print(made)
+    leave()

@@ -29,6 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make a token store instead, for `rerank` and exact late interaction in `search`: one vector a token, in "
         "float16 (default) or in 4-bit or 2-bit residual codes",
     )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--part",
+        type=_part,
+        metavar="K/N",
+        help="encode the K-th of N parts and stop; any number of parts may run at the same time, on all machines that "
+        "see the folder, and the command without it then makes the whole",
+    )
+    where.add_argument(
+        "--engine", choices=("ray",), help="encode on a Ray cluster (RAY_ADDRESS, else one on this machine)"
+    )
     parser.add_argument("--device", help="torch device (default: the first GPU, else cpu)")
 
 
@@ -36,7 +47,15 @@ def run(args: argparse.Namespace) -> None:
     """Encode; print the folder."""
     from pyserini_optical.retrieve import encode_corpus, encode_tokens
 
+    how = {"part": args.part, "engine": args.engine, "device": args.device}
     if args.tokens:
-        print(encode_tokens(args.encoder, args.corpus, args.index, codes=args.tokens, device=args.device))
+        print(encode_tokens(args.encoder, args.corpus, args.index, codes=args.tokens, **how))
     else:
-        print(encode_corpus(args.encoder, args.corpus, args.index, kind=args.index_type, device=args.device))
+        print(encode_corpus(args.encoder, args.corpus, args.index, kind=args.index_type, **how))
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(f"expected K/N from 1/N to N/N, got {text!r}")
+    return int(number), int(of)

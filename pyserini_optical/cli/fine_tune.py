@@ -20,5 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Fine-tune; print the checkpoint's folder."""
     from pyserini_optical.distillation import fine_tune
+    from pyserini_optical.processes import refuse_others
 
+    refuse_others("fine-tune")
     print(fine_tune(args.recipe, args.output, settings=args.settings))

@@ -8,6 +8,7 @@ import functools
 import inspect
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,19 +24,27 @@ _T = TypeVar("_T")
 # What file systems without locks answer, some network file systems among them.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
+# Seconds a part waits where another that is just ending has the shared lock alone for a moment.
+_PATIENCE = 2.0
+
 
 @contextmanager
-def only_process(output: Pathish) -> Iterator[None]:
-    """Keep all other processes from making the same output while the block runs.
+def only_process(output: Pathish, part: tuple[int, int] | None = None) -> Iterator[None]:
+    """Keep all other processes from making the same output, or the same part of it, while the block runs.
 
     The lock is a ``flock`` on ``.NAME.lock`` beside the output, which holds the number of the process. The system lets
     it go when the process ends, after SIGKILL too; the file that a killed process leaves locks nothing, and goes with
     the next process on this output. Where the file system has no locks, that is said.
 
+    Processes that make parts of an output share this lock, so that none makes the whole beside them, and each holds one
+    of its own, ``.NAME.part-K-of-N.lock``.
+
     Parameters
     ----------
     output : path-like
         File or folder that the block makes.
+    part : (int, int), optional
+        Number of the part that it makes, from 1, and of how many; the whole by default.
 
     Raises
     ------
@@ -46,7 +55,10 @@ def only_process(output: Pathish) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(_parents(target))
-            _take(target.with_name(f".{target.name}.lock"), output, stack)
+            _take(target.with_name(f".{target.name}.lock"), output, stack, shared=part is not None)
+            if part is not None:
+                own = target.with_name(f".{target.name}.part-{part[0]}-of-{part[1]}.lock")
+                _take(own, f"{os.fspath(output)}, part {part[0]}/{part[1]}", stack)
         except OSError as error:
             # A folder that is there may need no writing: all may be made already.
             if not target.is_dir():
@@ -56,17 +68,21 @@ def only_process(output: Pathish) -> Iterator[None]:
 
 
 def one_process(parameter: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """Let a function hold :func:`only_process` on the path that is given as ``parameter``, unless none is given."""
+    """Let a function hold :func:`only_process` on the path that is given as ``parameter``, unless none is given.
+
+    A function that takes ``part`` holds it for that part.
+    """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
         signature = inspect.signature(function)
 
         @functools.wraps(function)
         def locked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-            output = signature.bind(*args, **kwargs).arguments.get(parameter)
+            given = signature.bind(*args, **kwargs).arguments
+            output = given.get(parameter)
             if output is None:
                 return function(*args, **kwargs)
-            with only_process(output):
+            with only_process(output, given.get("part")):
                 return function(*args, **kwargs)
 
         return locked
@@ -87,14 +103,19 @@ def _parents(target: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _take(lock: Path, output: Pathish, stack: ExitStack) -> None:
+def _take(lock: Path, output: Pathish, stack: ExitStack, *, shared: bool = False) -> None:
     """Hold the lock until the stack is left."""
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    until = time.monotonic() + (_PATIENCE if shared else 0)
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         stack.callback(os.close, descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(0.05)
+                continue
             number, _, machine = os.pread(descriptor, 300, 0).decode("utf-8", "replace").partition(" ")
             where = f" on {machine}" if machine not in ("", platform.node()) else ""
             problem = f"is being made by {f'process {number}' if number else 'another process'}{where}"
@@ -106,9 +127,22 @@ def _take(lock: Path, output: Pathish, stack: ExitStack) -> None:
             say(f"{lock.parent}: this file system has no locks, so take care that one process alone writes {output}")
         if _is_open_as(lock, descriptor):
             break  # otherwise its holder removed it while it was opened here
-    stack.callback(lock.unlink, missing_ok=True)
+    stack.callback(_remove, lock, descriptor, shared)
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()} {platform.node()}".encode(), 0)
+    if not shared:  # of several holders none could be named for all
+        os.pwrite(descriptor, f"{os.getpid()} {platform.node()}".encode(), 0)
+
+
+def _remove(lock: Path, descriptor: int, shared: bool) -> None:
+    """Remove a lock's file; of those that share it the last one does."""
+    if shared:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        if not _is_open_as(lock, descriptor):
+            return
+    lock.unlink(missing_ok=True)
 
 
 def _is_open_as(path: Path, descriptor: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,7 @@ from pyserini_optical.distillation.quick import QuickLesson, distil_quick, read_
 from pyserini_optical.distillation.recipe import Recipe, load_recipe
 from pyserini_optical.distillation.relevance import Lesson, distil_relevance, read_lesson, without_paths
 from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.processes import count, first, is_first
 from pyserini_optical.progress import progress, say
 
 if TYPE_CHECKING:
@@ -60,22 +62,59 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
     ------
     InputError, RecipeError, CheckpointError, SetupError
         A bad bitext, recipe or model.
+
+    Notes
+    -----
+    Several processes that ``torchrun`` or ``accelerate launch`` started make one checkpoint: the first one prepares and
+    writes all of it, and all of them train, each on a share of every batch. They must see the same files.
     """
-    if isinstance(recipe, Recipe):
-        folder = Path()
-    else:
-        folder = Path(recipe).parent
-        recipe = load_recipe(recipe, settings)
-    checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
-    with only_process(checkpoint.output):
+    with ExitStack() as held:
+        with first():
+            folder = Path()
+            if not isinstance(recipe, Recipe):
+                folder = Path(recipe).parent
+                recipe = load_recipe(recipe, settings)
+            _check_shares(recipe)
+            checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
+            if is_first():
+                held.enter_context(only_process(checkpoint.output))
         return _distill(recipe, checkpoint)
 
 
+def _check_shares(recipe: Recipe) -> None:
+    """Refuse batches that several processes cannot share evenly."""
+    trainings = {"": recipe.training}
+    if recipe.relevance is not None:
+        trainings["relevance."] = recipe.relevance.training
+    if recipe.quick is not None:
+        trainings["quick."] = recipe.quick.training
+    for part, training in trainings.items():
+        if training.batch_size % count():
+            raise RecipeError(
+                f"{part}training.batch_size is {training.batch_size}, which {count()} processes cannot share evenly; "
+                f"set it to a multiple of {count()} or start another number of processes"
+            )
+
+
 def _distill(recipe: Recipe, checkpoint: Checkpoint) -> Path:
+    with first():
+        read = _read(recipe)
+        manifest = _manifest(recipe, read)
+        if checkpoint.is_made(manifest):
+            return checkpoint.output
+        work = checkpoint.claim(manifest) if is_first() else checkpoint.work
+    student, log = _make(recipe, read, work, manifest.inputs["teacher"])
+    with first():  # the others wait, or an end of theirs might end it
+        if is_first():
+            checkpoint.save(student, manifest, _provenance(recipe, manifest), model_card(recipe), log)
+    return checkpoint.output
+
+
+def _manifest(recipe: Recipe, read: _Read) -> Manifest:
+    """What the checkpoint is made from."""
     from pyserini_optical.models.table import COUNTING
     from pyserini_optical.models.transformer import weights_fingerprint
 
-    read = _read(recipe)
     inputs = {
         "bitext": fingerprint_texts(text for pair in read.pairs for text in (pair.foreign, pair.english)),
         "development": fingerprint_texts(text for pair in read.development for text in (pair.foreign, pair.english)),
@@ -97,13 +136,7 @@ def _distill(recipe: Recipe, checkpoint: Checkpoint) -> Path:
         models = {"generator": recipe.quick.generator, "cross-encoder": recipe.quick.cross_encoder}
         inputs |= {name: weights_fingerprint(model) for name, model in models.items() if model is not None}
         parameters["quick"] = without_files(parameters["quick"])
-    manifest = Manifest("distill", inputs=inputs, parameters=parameters)
-    if checkpoint.is_made(manifest):
-        return checkpoint.output
-
-    work = checkpoint.claim(manifest)
-    student, log = _make(recipe, read, work, inputs["teacher"])
-    return checkpoint.save(student, manifest, _provenance(recipe, manifest), model_card(recipe), log)
+    return Manifest("distill", inputs=inputs, parameters=parameters)
 
 
 class _Read(NamedTuple):
@@ -136,38 +169,39 @@ def _make(recipe: Recipe, read: _Read, work: Path, teacher_mark: str) -> tuple[M
     from pyserini_optical.distillation.development import MateRetrieval
     from pyserini_optical.models.teacher import TeacherVectors
 
-    set_seed(recipe.seed)
     pairs = read.pairs
-    teacher = _load(recipe, recipe.teacher)
-    vectors = None
-    if recipe.training.epochs or (recipe.student.start == "plans" and recipe.student.vocabulary is not None):
-        with progress("teacher's vectors, sentences", len(pairs)) as advance:
-            vectors = TeacherVectors(
-                teacher,
-                [pair.english for pair in pairs],
-                cache=work / "teacher",
-                fingerprint=teacher_mark,
-                special_tokens=recipe.special_tokens,
-                max_length=recipe.training.max_length,
-                advance=advance,
-            )
-    student = _start(recipe, teacher, vectors, pairs, work)
-    evaluator = MateRetrieval(teacher, read.development) if read.development else None
-    if evaluator is not None:
-        say(f"at the start: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
+    with first():
+        set_seed(recipe.seed)
+        teacher = _load(recipe, recipe.teacher)
+        vectors = None
+        if recipe.training.epochs or (recipe.student.start == "plans" and recipe.student.vocabulary is not None):
+            with progress("teacher's vectors, sentences", len(pairs)) as advance:
+                vectors = TeacherVectors(
+                    teacher,
+                    [pair.english for pair in pairs],
+                    cache=work / "teacher",
+                    fingerprint=teacher_mark,
+                    special_tokens=recipe.special_tokens,
+                    max_length=recipe.training.max_length,
+                    advance=advance,
+                )
+        student = _start(recipe, teacher, vectors, pairs, work)
+        evaluator = MateRetrieval(teacher, read.development) if read.development else None
+        if evaluator is not None and is_first():
+            say(f"at the start: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     log = []
     if recipe.training.epochs and vectors is not None:
         log = _align(student, vectors, recipe, pairs, evaluator, work)
     seed = recipe.seed
     if recipe.relevance is not None and read.relevance is not None:
         log += distil_relevance(student, teacher, read.relevance, recipe.relevance, seed=seed, work=work / "relevance")
-        if evaluator is not None:
+        if evaluator is not None and is_first():
             say(f"after relevance distillation: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     if recipe.quick is not None and read.quick is not None:
         log += distil_quick(
             student, teacher, read.quick, recipe.quick, documents=recipe.teacher, seed=seed, work=work / "quick"
         )
-        if evaluator is not None:
+        if evaluator is not None and is_first():
             say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     return student, log
 

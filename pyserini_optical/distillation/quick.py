@@ -32,6 +32,7 @@ from pyserini_optical.distillation.quick_recipe import QuickRecipe
 from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.generation.filters import Generated
 from pyserini_optical.generation.script import in_script
+from pyserini_optical.processes import first
 from pyserini_optical.progress import say
 
 if TYPE_CHECKING:
@@ -169,39 +170,41 @@ def distil_quick(
     from pyserini_optical.models.teacher import TextVectors
     from pyserini_optical.objectives import GeneratorLoss, QuestionAlignment
 
-    generator = QueryGenerator(setting.generator) if setting.generator is not None else None
-    questions = lesson.questions
-    if questions is None:
-        assert generator is not None
-        questions = _generate(generator, lesson, setting, seed, work / "questions")
-    texts = [question.text for question in questions]
-    columns: dict[str, list[Any]] = {"question": texts}
-    alignment = None
-    if setting.alignment is not None and generator is not None:
-        how = setting.alignment
-        columns["generated"] = _others(generator, questions, lesson, how.languages, seed, work / "others")
-        alignment = how.weight, QuestionAlignment(how.temperature, how.symmetric)
-    columns["label"] = list(range(len(texts)))
-    find = Candidates(questions, lesson.runs, lesson.passages, setting, documents=documents, seed=seed, work=work)
-    scorer = _scorer(setting, generator) if setting.needs_teacher else None
+    with first():
+        generator = QueryGenerator(setting.generator) if setting.generator is not None else None
+        questions = lesson.questions
+        if questions is None:
+            assert generator is not None
+            questions = _generate(generator, lesson, setting, seed, work / "questions")
+        texts = [question.text for question in questions]
+        columns: dict[str, list[Any]] = {"question": texts}
+        alignment = None
+        if setting.alignment is not None and generator is not None:
+            how = setting.alignment
+            columns["generated"] = _others(generator, questions, lesson, how.languages, seed, work / "others")
+            alignment = how.weight, QuestionAlignment(how.temperature, how.symmetric)
+        columns["label"] = list(range(len(texts)))
+        find = Candidates(questions, lesson.runs, lesson.passages, setting, documents=documents, seed=seed, work=work)
+        scorer = _scorer(setting, generator) if setting.needs_teacher else None
     known: dict[tuple[int, str], float] = {}
     log: list[dict[str, Any]] = []
     for number in range(1, setting.rounds + 1):
         folder = work / f"round-{number}"
-        wanted = find(student, folder)
-        scores = [[0.0] * len(row) for row in wanted]
-        if scorer is not None:
-            scores = _score(scorer, questions, lesson, wanted, known, folder / "scores")
-        ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
-        say(f"round {number}: the teacher reads {len(ids):,} passages")
-        loss = GeneratorLoss(
-            student,
-            TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
-            [[ids[passage] for passage in row] for row in wanted],
-            torch.tensor(scores),
-            setting.make_objectives(),
-            alignment,
-        )
+        with first():
+            wanted = find(student, folder)
+            scores = [[0.0] * len(row) for row in wanted]
+            if scorer is not None:
+                scores = _score(scorer, questions, lesson, wanted, known, folder / "scores")
+            ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
+            say(f"round {number}: the teacher reads {len(ids):,} passages")
+            loss = GeneratorLoss(
+                student,
+                TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
+                [[ids[passage] for passage in row] for row in wanted],
+                torch.tensor(scores),
+                setting.make_objectives(),
+                alignment,
+            )
         log += train(
             student,
             loss,

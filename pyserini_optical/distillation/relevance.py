@@ -23,6 +23,7 @@ from pyserini_optical.data.relevance import Question, read_judged
 from pyserini_optical.distillation.negatives import bm25_hits, check_passages, corpus_key
 from pyserini_optical.distillation.recipe import RelevanceRecipe
 from pyserini_optical.errors import InputError
+from pyserini_optical.processes import first
 from pyserini_optical.progress import say
 
 if TYPE_CHECKING:
@@ -116,16 +117,17 @@ def distil_relevance(
     from pyserini_optical.models.teacher import TextVectors
     from pyserini_optical.objectives import RelevanceLoss
 
-    wanted = candidates(lesson, setting, work)
-    ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
-    say(f"the teacher reads {len(lesson.english)} questions and {len(ids)} passages")
-    loss = RelevanceLoss(
-        student,
-        TextVectors(teacher, [question.text for question in lesson.english], "query"),
-        TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
-        [[ids[passage] for passage in row] for row in wanted],
-        setting.make_objectives(),
-    )
+    with first():
+        wanted = candidates(lesson, setting, work)
+        ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
+        say(f"the teacher reads {len(lesson.english)} questions and {len(ids)} passages")
+        loss = RelevanceLoss(
+            student,
+            TextVectors(teacher, [question.text for question in lesson.english], "query"),
+            TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
+            [[ids[passage] for passage in row] for row in wanted],
+            setting.make_objectives(),
+        )
     return train(
         student,
         loss,

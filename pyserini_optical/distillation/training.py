@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import torch
 from sentence_transformers import (
     CrossEncoder,
     CrossEncoderTrainer,
@@ -24,9 +26,11 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from pyserini_optical.data import Manifest, fingerprint_files, write_text
 from pyserini_optical.distillation.finite import SkipsBadBatches
+from pyserini_optical.distillation.sampler import SharedBatches
 from pyserini_optical.errors import InputError, OpticalError, RecipeError
 from pyserini_optical.models.device import has_fast_bfloat16
 from pyserini_optical.models.transformer import first_line, quiet, save_transformer
+from pyserini_optical.processes import alike, count, first, is_first, wait
 from pyserini_optical.progress import Advance, progress, say
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ Model: TypeAlias = SentenceTransformer | MultiVectorEncoder | CrossEncoder
 _MANIFEST = "manifest.json"
 
 
+@alike()
 def train(
     model: Model,
     loss: nn.Module,
@@ -57,6 +62,8 @@ def train(
     queries: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Train a model in place; a second call with the same ``work`` goes on where the first was cut off.
+
+    Several processes that call it alike share each batch.
 
     Parameters
     ----------
@@ -97,14 +104,14 @@ def train(
     arguments = make_arguments(
         output_dir=str(work),
         max_steps=steps,
-        per_device_train_batch_size=setting.batch_size,
+        per_device_train_batch_size=setting.batch_size // count(),
         learning_rate=setting.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=round(setting.warmup * steps),
         max_grad_norm=setting.clip,
         bf16=has_fast_bfloat16(device),
         use_cpu=device == "cpu",
-        batch_sampler=sampler,
+        batch_sampler=sampler if count() == 1 else _shared(sampler),
         eval_strategy="steps" if development is not None else "no",
         eval_steps=setting.checkpoint_steps,
         save_strategy="steps",
@@ -121,30 +128,47 @@ def train(
         seed=seed,
         data_seed=seed,
         dataloader_pin_memory=False,
+        dataloader_drop_last=count() > 1,  # what sentence-transformers wants there, and is unset below
         **(_roles(model, dataset, queries) if isinstance(model, MultiVectorEncoder) else {}),
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # a step is batch_size pairs; several GPUs want a process each
-    done, checkpoint = _last_checkpoint(work)
+    arguments.dataloader_drop_last = False  # SharedBatches gives each process as many batches
+    with first():
+        done, checkpoint = _last_checkpoint(work)
     if done:
         say(f"going on at step {done} of {steps}")
     usual = model.max_seq_length
     model.max_seq_length = min(setting.max_length, usual or setting.max_length)
-    with progress(f"{title}, steps", steps, done=done) as advance, quiet():
+    with progress(f"{title}, steps", steps, done=done) as advance, quiet(), warnings.catch_warnings():
+        # Of what sentence-transformers asks Accelerate for, where there are several processes.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
         callbacks: list[TrainerCallback] = [_Progress(advance)]
         if development is not None:
             callbacks.append(_Patience(early_stopping_patience=setting.patience))
+        if count() > 1:
+            callbacks.append(_Sharing())
         trainer = make_trainer(
             model=model, args=arguments, train_dataset=dataset, loss=loss, evaluator=development, callbacks=callbacks
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
+    wait()  # what was the best checkpoint is read by all before it can go
     model.max_seq_length = usual
     if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
         raise RecipeError("training diverged, the weights are not finite any more; lower training.learning_rate")
     # Without the trainer's summary: after an interruption its mean loss is of the last process alone.
     return [entry for entry in trainer.state.log_history if "train_runtime" not in entry]
+
+
+def _shared(sampler: Any) -> Any:
+    """Give what draws the same batches as a sampler, in shares."""
+
+    def draw(dataset: Any, *, batch_size: int, **arguments: Any) -> SharedBatches:
+        return SharedBatches(sampler(dataset, batch_size=count() * batch_size, **arguments), count())
+
+    return draw
 
 
 def _roles(model: MultiVectorEncoder, dataset: Dataset, queries: Collection[str]) -> dict[str, dict[str, str]]:
@@ -213,7 +237,12 @@ class _Plain:
         """Add nothing."""
 
     def _save(self: Any, output_dir: str | None = None, state_dict: Any = None) -> None:
-        save_transformer(self.model, Path(output_dir or self.args.output_dir))
+        if self.args.should_save:
+            save_transformer(self.model, Path(output_dir or self.args.output_dir))
+
+    def _save_rng_state(self: Any, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)  # type: ignore[misc]
+        wait()  # each process writes its own, and what makes the checkpoint complete is written next
 
     def _save_optimizer_and_scheduler(self: Any, output_dir: str) -> None:
         try:
@@ -244,6 +273,18 @@ class _Patience(EarlyStoppingCallback):
         control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
 
 
+class _Sharing(TrainerCallback):
+    """What processes that share batches need besides: other dropout in each, and each epoch's own batches."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        torch.manual_seed(args.seed + args.process_index)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        loader = kwargs["train_dataloader"]
+        # In the middle of an epoch, after an interruption, transformers would not find the sampler.
+        loader.batch_sampler.batch_sampler.set_epoch(state.global_step // len(loader))
+
+
 class _Progress(TrainerCallback):
     """Shows steps and development scores the way the package's other steps are shown, and seals checkpoints."""
 
@@ -254,7 +295,8 @@ class _Progress(TrainerCallback):
         self._advance(1)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        _seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if is_first():
+            _seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         found = [value for key, value in kwargs["metrics"].items() if key.endswith("mate_mrr")]

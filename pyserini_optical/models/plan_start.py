@@ -13,10 +13,11 @@ and each piece f starts anew from it. This is ours; OPTICAL's paper trains only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from torch.nn import functional
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from pyserini_optical.models.teacher import TeacherVectors
 
 _BATCH = 128
+
+# So many entries are added up at a time: adding each batch's to all before would be quadratic.
+_ENTRIES = 2_000_000
 
 # Of a plan, what moves less of a token than this is left out: most of it is noise, and it fills the table.
 _LEAST = 0.05
@@ -92,7 +96,7 @@ def _count(
     english_special = torch.tensor(list(teacher.teacher.tokenizer.all_special_ids), dtype=torch.long)
     late = student.model_type == "MultiVectorEncoder"
     how: dict[str, Any] = {"prompt": student.prompts.get("query"), "task": "query"} if late else {}
-    total = csr_matrix(shape)
+    total, parts = csr_matrix(shape), _Entries([], [], [])
     seen = np.zeros(shape[0], dtype=np.int64)
     met = np.zeros(shape[1], dtype=bool)
     order = np.argsort([len(sentence) for sentence in foreign], kind="stable")
@@ -116,11 +120,28 @@ def _count(
             ).matrix
             share = (plan * foreign_mask.sum(dim=1)[:, None, None]).cpu()
         row, i, j = (share > _LEAST).nonzero(as_tuple=True)
-        place = (foreign_ids[row, j].numpy(), english_ids[row, i].numpy())
-        total = total + coo_matrix((share[row, i, j].double().numpy(), place), shape=shape).tocsr()
+        for part, found in zip(
+            parts, (share[row, i, j].double(), foreign_ids[row, j], english_ids[row, i]), strict=True
+        ):
+            part.append(found.numpy())
+        if sum(map(len, parts.shares)) > _ENTRIES:
+            total, parts = total + _added(parts, shape), _Entries([], [], [])
         seen += np.bincount(foreign_ids[foreign_mask.cpu()].numpy(), minlength=shape[0])
         met[english_ids[english_mask.cpu()].numpy()] = True
         if advance is not None:
             advance(len(numbers))
     student.max_seq_length = usual
-    return Counts(total, seen, met)
+    return Counts(total + _added(parts, shape) if parts.shares else total, seen, met)
+
+
+class _Entries(NamedTuple):
+    """Entries of a table that are not added up yet: how much, of which foreign piece, to which English one."""
+
+    shares: list[NDArray[Any]]
+    foreign: list[NDArray[Any]]
+    english: list[NDArray[Any]]
+
+
+def _added(entries: _Entries, shape: tuple[int, int]) -> csr_matrix:
+    shares, foreign, english = map(np.concatenate, entries)
+    return coo_matrix((shares, (foreign, english)), shape=shape).tocsr()

@@ -18,6 +18,7 @@ from torch.nn import functional
 from pyserini_optical.objectives.loss import TeacherRows, text_columns
 from pyserini_optical.objectives.relevance import RelevanceObjective
 from pyserini_optical.objectives.representation import represent, similarities
+from pyserini_optical.objectives.shares import Shares
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -128,10 +129,11 @@ class GeneratorLoss(nn.Module):
         """
         columns = text_columns(sentence_features, labels, ("question", "generated")[: 1 + (self.alignment is not None)])
         assert labels is not None
-        rows = labels.cpu()
+        batch = Shares(labels)
+        rows = torch.tensor(batch.rows)
         # Each passage once, whatever the number of questions that have it.
         numbers, places = torch.unique(self.candidates[rows], return_inverse=True)
-        asked = represent(self.model, columns[0], torch.empty(0, dtype=torch.long))
+        asked = batch.gather(represent(self.model, columns[0], torch.empty(0, dtype=torch.long)))
         device = asked.tokens.device
         passages, places = self.passages.rows(numbers.tolist(), device), places.to(device)
         every = similarities(asked, passages)
@@ -142,7 +144,7 @@ class GeneratorLoss(nn.Module):
             given = (own, theirs, first) if each.needs_teacher else (every, theirs, places[:, 0])
             losses[name] = self.weights[name] * each(*given)
         if self.alignment is not None:
-            generated = represent(self.model, columns[1], torch.empty(0, dtype=torch.long))
+            generated = batch.gather(represent(self.model, columns[1], torch.empty(0, dtype=torch.long)))
             others = similarities(generated, passages).gather(1, places)
             losses["alignment"] = self.weights["alignment"] * self.alignment(own, others)
         return losses

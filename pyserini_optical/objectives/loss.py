@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyserini_optical.objectives.representation import Objective, Representation, represent
+from pyserini_optical.objectives.shares import Shares
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -49,7 +50,8 @@ class DistillationLoss(nn.Module):
     Inputs are one text column, the foreign sentence, and ``label``, the number of its row, by which the teacher's
     representation of the English side is looked up. So the teacher reads its own tokenisation of the English text and
     need not run during training. With an anchor the English sentence is a second text column, and the student runs
-    twice a step.
+    twice a step. Of several processes each has a share of the batch, and the loss is that of all of it
+    (:class:`~pyserini_optical.objectives.shares.Shares`).
 
     Examples
     --------
@@ -95,11 +97,13 @@ class DistillationLoss(nn.Module):
             The training data are not these text columns and ``label``.
         """
         columns = text_columns(sentence_features, labels, ("foreign", "English")[: len(self.sides)])
+        assert labels is not None
+        batch = Shares(labels)
         teacher = None
         losses: dict[str, Tensor] = {}
         for features, names in zip(columns, self.sides, strict=True):
-            student = represent(self.model, features, self.special_ids)
-            teacher = teacher or self.teacher.rows(labels.tolist(), student.tokens.device)  # type: ignore[union-attr]
+            student = batch.gather(represent(self.model, features, self.special_ids))
+            teacher = teacher or self.teacher.rows(batch.rows, student.tokens.device)
             losses |= {name: self.weights[name] * self.objectives[name](student, teacher) for name in names}
         return losses
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from pyserini_optical.objectives.loss import TeacherRows, text_columns
 from pyserini_optical.objectives.representation import represent, similarities
+from pyserini_optical.objectives.shares import Shares
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -179,13 +180,14 @@ class RelevanceLoss(nn.Module):
         """
         (features,) = text_columns(sentence_features, labels, ["foreign"])
         assert labels is not None
-        rows = labels.tolist()
+        batch = Shares(labels)
+        rows = batch.rows
         # A passage that several questions have counts once, or it would stand against itself.
         places: dict[int, int] = {}
         for row in rows:
             for passage in self.candidates[row]:
                 places.setdefault(passage, len(places))
-        student = represent(self.model, features, torch.empty(0, dtype=torch.long))
+        student = batch.gather(represent(self.model, features, torch.empty(0, dtype=torch.long)))
         device = student.tokens.device
         passages = self.passages.rows(list(places), device)
         ours = similarities(student, passages)

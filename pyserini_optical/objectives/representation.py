@@ -92,7 +92,8 @@ def represent(model: Any, features: dict[str, Any], special_ids: Tensor) -> Repr
     special_ids : Tensor, shape (k,)
         Ids that take no part in alignment; a late-interaction model knows itself which tokens it scores.
     """
-    if model.model_type == "MultiVectorEncoder":
+    # Several processes train a model in a wrapper.
+    if getattr(model, "module", model).model_type == "MultiVectorEncoder":
         output = model(dict(features), task="query")
         return Representation(output["token_embeddings"].float(), output["attention_mask"].bool(), None)
     output = model(dict(features))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyserini_optical.retrieve.encoding import encode_corpus as encode_corpus
+    from pyserini_optical.retrieve.export import export_collection as export_collection
     from pyserini_optical.retrieve.fusion import Fusion as Fusion
     from pyserini_optical.retrieve.fusion import fuse as fuse
     from pyserini_optical.retrieve.fusion import tune_fusion as tune_fusion
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from pyserini_optical.retrieve.searching import search as search
     from pyserini_optical.retrieve.token_store import encode_tokens as encode_tokens
 
-__all__ = ["Fusion", "encode_corpus", "encode_tokens", "fuse", "rerank", "search", "tune_fusion"]
+__all__ = ["Fusion", "encode_corpus", "encode_tokens", "export_collection", "fuse", "rerank", "search", "tune_fusion"]
 
 _HOME = {
     "Fusion": "fusion",
     "encode_corpus": "encoding",
     "encode_tokens": "token_store",
+    "export_collection": "export",
     "fuse": "fusion",
     "rerank": "reranking",
     "search": "searching",

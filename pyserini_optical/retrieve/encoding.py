@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pyserini_optical.data import Manifest, Pathish, fingerprint, one_process, read_corpus
 from pyserini_optical.errors import InputError
 from pyserini_optical.retrieve.faiss_index import PQ_LEAST, IndexType, write_index
-from pyserini_optical.retrieve.sharding import CorpusFolder, Shards, docid_file
+from pyserini_optical.retrieve.ray_engine import choose_engine
+from pyserini_optical.retrieve.sharding import CorpusFolder, Part, docid_file
+from pyserini_optical.retrieve.shards import Arrays, Shards
 
 if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
@@ -19,7 +22,14 @@ if TYPE_CHECKING:
 
 @one_process("index")
 def encode_corpus(
-    encoder: Encoder | Pathish, corpus: Pathish, index: Pathish, *, kind: IndexType = "flat", device: str | None = None
+    encoder: Encoder | Pathish,
+    corpus: Pathish,
+    index: Pathish,
+    *,
+    kind: IndexType = "flat",
+    part: Part | None = None,
+    engine: Literal["ray"] | None = None,
+    device: str | None = None,
 ) -> Path:
     """Encode a corpus into a Faiss directory that Pyserini opens.
 
@@ -35,21 +45,28 @@ def encode_corpus(
         ``.NAME.work`` beside it, from which the same command goes on after a kill.
     kind : {"flat", "hnsw", "pq"}
         Kind of index; see :func:`~pyserini_optical.retrieve.faiss_index.write_index`.
+    part : (int, int), optional
+        Encode no more than the K-th of N parts, given as K and N, of which any number may be encoded at the same time;
+        a call without a part then goes on from there.
+    engine : {"ray"}, optional
+        Encode on the machines of a Ray cluster; see :func:`~pyserini_optical.retrieve.ray_engine.on_ray`.
     device : str, optional
         Torch device.
 
     Returns
     -------
     Path
-        The directory, with ``index``, ``docid`` and ``manifest.json``.
+        The directory, with ``index``, ``docid`` and ``manifest.json``; of a part, the folder with the shards.
 
     Raises
     ------
     InputError
-        The corpus cannot be read or is too small for this kind of index, the kind is unknown, or the directory is
-        something else.
+        The corpus cannot be read or is too small for this kind of index, the kind is unknown, the directory is
+        something else, or there is no such part.
     CheckpointError
         The encoder, or a shard of an earlier process, is broken.
+    SetupError
+        Ray is not installed, or its cluster failed.
     """
     from pyserini_optical.models import load_encoder
     from pyserini_optical.models.device import machine
@@ -61,7 +78,8 @@ def encode_corpus(
     inputs = {"corpus": fingerprint(corpus), "encoder": encoder.document_fingerprint}
     manifest = Manifest("encode", inputs=inputs, parameters={"kind": kind}, machine=machine(encoder.device))
     folder = CorpusFolder(index, manifest, ("index", "docid"), "an index")
-    if folder.is_made():
+    workers = choose_engine(engine, encoder, _vectors, part, device)
+    if folder.is_made(part):
         return Path(index)
     total = sum(1 for _ in read_corpus(corpus))
     if kind == "pq" and total < PQ_LEAST:
@@ -74,6 +92,12 @@ def encode_corpus(
             first = next(blocks)
             write_index(made / "index", chain([first], blocks), total, first.shape[1], kind)
 
-    read = encoder.encode_passages
-    folder.make(corpus, total, lambda texts: {"vectors": read(texts)}, write)
+    encode = partial(_vectors, encoder)
+    if part is not None:
+        return folder.make_part(corpus, total, encode, part)
+    folder.make(corpus, total, encode, write, workers)
     return Path(index)
+
+
+def _vectors(encoder: Encoder, texts: list[str]) -> Arrays:
+    return {"vectors": encoder.encode_passages(texts)}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyserini_optical.data import Manifest, read_lines, write_beside
 from pyserini_optical.errors import CheckpointError, InputError, SetupError
+from pyserini_optical.retrieve.joined_index import index_folders, join
 from pyserini_optical.retrieve.sharding import MANIFEST
 
 IndexType = Literal["flat", "hnsw", "pq"]
@@ -114,20 +115,34 @@ def _flat_header(empty: bytes, count: int, dimension: int) -> bytes:
     return header(count)
 
 
-def open_index(folder: Path) -> tuple[Any, list[str]]:
-    """Open a Faiss directory, ours or Pyserini's.
+def open_index(folder: Path, *, mapped: bool = False) -> tuple[Any, list[str]]:
+    """Open a Faiss directory, ours or Pyserini's, or a folder that holds several, as one.
+
+    Parameters
+    ----------
+    folder : Path
+        The directory.
+    mapped : bool
+        Whether the vectors stay on disk until they are looked at, where Faiss can do so.
 
     Returns
     -------
     index, docids
-        The Faiss index, and the passage id of each of its rows.
+        The Faiss index, or a :class:`~pyserini_optical.retrieve.joined_index.JoinedIndex`, and the passage id of each
+        of its rows.
 
     Raises
     ------
     CheckpointError
         A file is missing, cut off or not as it was written, the two do not fit each other, or the index is not for
-        inner products.
+        inner products; of several, they do not fit each other, or one is not finished.
     """
+    folders = index_folders(folder)
+    opened = [_open(part, mapped) for part in folders]
+    return opened[0] if folders == [folder] else join(folders, *zip(*opened, strict=True))
+
+
+def _open(folder: Path, mapped: bool) -> tuple[Any, list[str]]:
     for name in ("index", "docid"):
         if not (folder / name).is_file():
             problem = f"no file {name!r} in it, so it is not a Faiss index"
@@ -136,7 +151,7 @@ def open_index(folder: Path) -> tuple[Any, list[str]]:
     if (folder / MANIFEST).is_file():  # an index of Pyserini's has none
         Manifest.load(folder / MANIFEST).check(folder, remedy)
     try:
-        index = faiss.read_index(str(folder / "index"))
+        index = faiss.read_index(str(folder / "index"), getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
     except (RuntimeError, MemoryError):  # the second: a damaged size
         raise CheckpointError(f"{folder / 'index'}: damaged or truncated; {remedy}") from None
     docids = [line for _, line in read_lines(folder / "docid")]

@@ -24,6 +24,7 @@ from pyserini_optical.data import (
 from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
+from pyserini_optical.retrieve.joined_index import index_folders
 from pyserini_optical.retrieve.maxsim import Vectors, maxsim
 from pyserini_optical.retrieve.pair_scores import score_pairs
 from pyserini_optical.retrieve.searching import Run, open_index_for, run_tag
@@ -168,7 +169,7 @@ def _by_maxsim(
 def _by_pooled(
     encoder: Encoder, corpus: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
 ) -> Scores:
-    if (Path(corpus) / "docid").is_file():
+    if any((part / "docid").is_file() for part in index_folders(Path(corpus))):
         index, docids = open_index_for(encoder, Path(corpus))
         wanted = {passage for head in heads.values() for passage in head}
         rows = {docid: row for row, docid in enumerate(docids) if docid in wanted}

@@ -14,7 +14,9 @@ from pyserini_optical.data import Manifest, Pathish, one_process, read_topics, w
 from pyserini_optical.data.fields import checked_id
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
+from pyserini_optical.retrieve.database import is_database, search_database
 from pyserini_optical.retrieve.faiss_index import open_index
+from pyserini_optical.retrieve.joined_index import index_folders
 from pyserini_optical.retrieve.maxsim import maxsim
 from pyserini_optical.retrieve.sharding import MANIFEST
 from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
@@ -48,8 +50,8 @@ def search(
     encoder : Encoder, str or path-like
         It encodes the topics.
     index : path-like
-        Faiss directory, ours or Pyserini's, or what
-        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made; of that every passage is scored.
+        Faiss directory, ours or Pyserini's; a folder that holds several, which are searched as one; or what
+        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made, of which every passage is scored.
     topics : path-like or mapping of str to str
         Topics file, or text by topic id.
     run : path-like, optional
@@ -81,7 +83,8 @@ def search(
         encoder = load_encoder(os.fspath(encoder), device)
     tag = run_tag(encoder, tag)  # made and checked before the search, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
-    found = (_search_store if is_token_store(index) else _search_index)(encoder, Path(index), texts, hits)
+    how = search_database if is_database(index) else _search_store if is_token_store(index) else _search_index
+    found = how(encoder, Path(index), texts, hits)
     if run is not None:
         write_run(run, found, tag)
     return found
@@ -107,11 +110,13 @@ def open_index_for(encoder: Encoder, folder: Path) -> tuple[Any, list[str]]:
         It is broken, or was made by another document encoder than the encoder's.
     """
     faiss_index, docids = open_index(folder)
-    if (folder / MANIFEST).is_file():
-        made_by = Manifest.load(folder / MANIFEST).inputs.get("encoder")
+    for part in index_folders(folder):
+        if not (part / MANIFEST).is_file():  # an index of Pyserini's
+            continue
+        made_by = Manifest.load(part / MANIFEST).inputs.get("encoder")
         if made_by != encoder.document_fingerprint:
             raise CheckpointError(
-                f"{folder}: made by another document encoder than {encoder.name} searches with; "
+                f"{part}: made by another document encoder than {encoder.name} searches with; "
                 f"encode the corpus with {encoder.name}"
             )
     if encoder.dimension != faiss_index.d:

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pyserini_optical.data import (
-    Manifest,
-    Passage,
-    Pathish,
-    fingerprint_files,
-    read_corpus,
-    read_lines,
-    write_beside,
-    write_text,
-)
+from pyserini_optical.data import Manifest, Pathish, fingerprint_files, write_text
 from pyserini_optical.errors import CheckpointError, InputError
-from pyserini_optical.progress import progress, say
+from pyserini_optical.progress import Advance, progress, say
+from pyserini_optical.retrieve.shards import Arrays, Shard, Shards
 
 MANIFEST = "manifest.json"
 
 # Passages a shard: sentence-transformers sorts each by length, and a killed process loses one at most.
 _SHARD = 1024
 
-Arrays = dict[str, NDArray[Any]]
+# Its number, from 1, and of how many.
+Part = tuple[int, int]
 
+Encode = Callable[[list[str]], Arrays]
 
-class Shard(NamedTuple):
-    """Consecutive passages: their ids, and what was made of them."""
-
-    docids: list[str]
-    arrays: Arrays
-
-
-@dataclass(frozen=True)
-class Shards:
-    """All shards of a corpus, read one at a time, as often as wanted; ``passages`` says how many passages they hold."""
-
-    files: list[Path]
-    passages: int
-
-    def __iter__(self) -> Iterator[Shard]:
-        for number, file in enumerate(self.files):
-            yield _load(file, min(_SHARD, self.passages - number * _SHARD))
+# Writes the shards of these numbers, and says how many passages are done.
+Engine = Callable[[Shards, Sequence[int], Advance], None]
 
 
 @dataclass(frozen=True)
@@ -89,14 +65,16 @@ class CorpusFolder:
     def _work(self) -> Path:
         return self._target.with_name(f".{self._target.name}.work")
 
-    def is_made(self) -> bool:
-        """Say whether the folder is there, made from the same things.
+    def is_made(self, part: Part | None = None) -> bool:
+        """Say whether the folder is there, made from the same things; then no part of it is wanted either.
 
         Raises
         ------
         InputError
-            It is there, and is not of this kind: it would be replaced.
+            It is there, and is not of this kind: it would be replaced; or the part has no such number.
         """
+        if part is not None and not 1 <= part[0] <= part[1]:
+            raise InputError(f"there is no part {part[0]}/{part[1]}", remedy="number N parts from 1/N to N/N")
         target = self._target
         if not target.exists() or (target.is_dir() and not any(target.iterdir())):
             return False
@@ -115,15 +93,17 @@ class CorpusFolder:
             say(str(error))
             return False
         say(f"{self.path}: is there already, made from the same encoder and corpus")
-        shutil.rmtree(self._work, ignore_errors=True)  # of a process that was killed in its last moment
+        if part is None:
+            shutil.rmtree(self._work, ignore_errors=True)  # of a process that was killed in its last moment
         return True
 
     def make(
         self,
         corpus: Pathish,
         total: int,
-        encode: Callable[[list[str]], Arrays],
+        encode: Encode,
         write: Callable[[Path, Shards], None],
+        engine: Engine | None = None,
     ) -> None:
         """Encode what is not encoded yet, write the folder, and put it in its place.
 
@@ -138,6 +118,8 @@ class CorpusFolder:
             others belong to each passage, otherwise it is one.
         write : callable
             Writes all files but the manifest into a folder, from the shards in order, which it may go through twice.
+        engine : callable, optional
+            Writes those shards that are missing; what it leaves is encoded here.
 
         Raises
         ------
@@ -147,17 +129,18 @@ class CorpusFolder:
             The encoder, or a shard of an earlier process, is broken.
         """
         target, work = self._target, self._work  # now, as the working directory itself may be replaced
-        _claim(work, Manifest(f"shards for {self.what}", inputs=self.manifest.inputs, parameters={"passages": _SHARD}))
+        _claim(work, self._shards_manifest())
+        shards = self._shards(corpus, total)
         try:
-            shards = _encode_shards(encode, corpus, total, work)
+            _encode_shards(shards, encode, engine=engine)
         except BaseException:
-            if not any(work.glob("*.docid")):  # nothing to go on from, as with an encoder that is broken
+            if not shards.written():  # nothing to go on from, as with an encoder that is broken
                 shutil.rmtree(work)
             raise
         made = work / "made"
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
-        write(made, Shards(shards, total))
+        write(made, shards)
         outputs = fingerprint_files(made, but=self.self_checked)
         replace(self.manifest, outputs=outputs).save(made / MANIFEST)
         if target.exists():
@@ -167,6 +150,45 @@ class CorpusFolder:
             target.replace(replaced)
         made.replace(target)
         shutil.rmtree(work)
+
+    def make_part(self, corpus: Pathish, total: int, encode: Encode, part: Part) -> Path:
+        """Encode those shards that belong to a part, of any number of processes that do so at the same time.
+
+        Of N parts the K-th has every N-th shard, from the K-th. When all parts are made, :meth:`make` goes on from
+        there.
+
+        Parameters
+        ----------
+        corpus, total, encode
+            As for :meth:`make`.
+        part : (int, int)
+            Its number K, from 1, and of how many, N.
+
+        Returns
+        -------
+        Path
+            The folder of the shards, ``.NAME.work``.
+
+        Raises
+        ------
+        InputError
+            The corpus cannot be read, or the folder holds shards of another corpus or encoder, on which another process
+            may be at work.
+        CheckpointError
+            The encoder is broken.
+        """
+        work = self._work
+        _join(work, self._shards_manifest())
+        shards = self._shards(corpus, total)
+        _encode_shards(shards, encode, range(part[0] - 1, len(shards), part[1]))
+        say(f"{work}: {len(shards.written())} of {len(shards)} shards are there")
+        return work
+
+    def _shards(self, corpus: Pathish, total: int) -> Shards:
+        return Shards(self._work, Path(corpus), total, _SHARD)
+
+    def _shards_manifest(self) -> Manifest:
+        return Manifest(f"shards for {self.what}", inputs=self.manifest.inputs, parameters={"passages": _SHARD})
 
 
 @contextmanager
@@ -193,52 +215,38 @@ def _claim(work: Path, manifest: Manifest) -> None:
     manifest.save(work / MANIFEST)
 
 
-def _encode_shards(encode: Callable[[list[str]], Arrays], corpus: Pathish, total: int, work: Path) -> list[Path]:
-    """Encode what is not encoded yet; give each shard's file of ids, beside which its arrays lie."""
-    shards: list[Path] = []
-    kept = min(total, _SHARD * len(list(work.glob("[0-9]*.docid"))))
+def _join(work: Path, manifest: Manifest) -> None:
+    """Make the folder, or find it made for the same shards: nothing is removed, as others may be at work in it."""
+    new = work.with_name(f"{work.name}.{uuid.uuid4().hex}")
+    try:
+        manifest.save(new / MANIFEST)
+        new.rename(work)  # of several at once one succeeds
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    try:
+        ours = Manifest.load(work / MANIFEST).matches(manifest)
+    except InputError:
+        ours = False
+    if not ours:
+        remedy = "when no process is at work on them, remove that folder"
+        raise InputError("holds shards of another corpus or encoder", path=work, remedy=remedy)
+
+
+def _encode_shards(
+    shards: Shards, encode: Encode, part: Sequence[int] | None = None, *, engine: Engine | None = None
+) -> None:
+    """Encode what is not encoded yet, of all shards or a part."""
+    wanted = range(len(shards)) if part is None else part
+    written = shards.written()
+    kept, total = (sum(map(shards.count, some)) for some in (written.intersection(wanted), wanted))
     if kept:
         say(f"{kept} of {total} passages are encoded already")
-    passages = read_corpus(corpus)
     with progress("encoding passages", total, done=kept) as advance:
-        while shard := list(islice(passages, _SHARD)):
-            ids = work / f"{len(shards):06d}.docid"
-            if not _holds(ids, shard):
-                arrays = encode([passage.text for passage in shard])
-                with write_beside(ids.with_suffix(".npz")) as temporary:
-                    np.savez(temporary, **arrays)  # type: ignore[arg-type]
-                # The ids come last: where they are, the shard is complete.
-                with write_text(ids) as file:
-                    file.writelines(f"{passage.id}\n" for passage in shard)
-                advance(len(shard))
-            shards.append(ids)
-    return shards
-
-
-def _holds(ids: Path, shard: list[Passage]) -> bool:
-    """Tell whether a shard is done; its arrays have checksums of their own, its ids are compared."""
-    if not ids.is_file():
-        return False
-    try:
-        return [docid for _, docid in read_lines(ids)] == [passage.id for passage in shard]
-    except InputError:
-        return False
-
-
-def _load(ids: Path, passages: int) -> Shard:
-    docids = [docid for _, docid in read_lines(ids)]
-    path = ids.with_suffix(".npz")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        lengths = arrays.get("lengths")
-        rows = passages if lengths is None else int(lengths.sum())
-        whole = len(docids) == passages == len(arrays.get("lengths", docids)) and all(
-            len(array) == rows for name, array in arrays.items() if name != "lengths"
-        )
-    except Exception:  # NumPy's readers raise many kinds
-        whole = False
-    if not whole:
-        remedy = f"remove the folder {ids.parent} and encode again"
-        raise CheckpointError(f"{path}: this shard is damaged; {remedy}")
-    return Shard(docids, arrays)
+        if engine and (missing := sorted(set(wanted) - written)):
+            engine(shards, missing, advance)
+        for number, passages in shards.read():
+            if number in wanted and shards.add(number, passages, encode):
+                advance(len(passages))

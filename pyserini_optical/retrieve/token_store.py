@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -19,8 +19,10 @@ from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
 from pyserini_optical.retrieve.maxsim import Vectors
+from pyserini_optical.retrieve.ray_engine import choose_engine
 from pyserini_optical.retrieve.residual_codes import ResidualCodes
-from pyserini_optical.retrieve.sharding import MANIFEST, Arrays, CorpusFolder, Shards, docid_file
+from pyserini_optical.retrieve.sharding import MANIFEST, CorpusFolder, Part, docid_file
+from pyserini_optical.retrieve.shards import Arrays, Shards
 
 if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
@@ -44,7 +46,14 @@ _SAMPLE = 2**16
 
 @one_process("store")
 def encode_tokens(
-    encoder: Encoder | Pathish, corpus: Pathish, store: Pathish, *, codes: Codes = "float16", device: str | None = None
+    encoder: Encoder | Pathish,
+    corpus: Pathish,
+    store: Pathish,
+    *,
+    codes: Codes = "float16",
+    part: Part | None = None,
+    engine: Literal["ray"] | None = None,
+    device: str | None = None,
 ) -> Path:
     """Encode a corpus into a token store, from which :func:`rerank` and :func:`search` score by late interaction.
 
@@ -59,6 +68,8 @@ def encode_tokens(
     codes : {"float16", "4-bit", "2-bit"}
         How vectors are kept: two bytes a dimension, or residual codes; see
         :class:`~pyserini_optical.retrieve.residual_codes.ResidualCodes`.
+    part, engine : optional
+        Encode a part, or on a Ray cluster, as :func:`encode_corpus` does.
     device : str, optional
         Torch device.
 
@@ -66,14 +77,16 @@ def encode_tokens(
     -------
     Path
         The directory, with ``tokens.npy``, ``offsets.npy``, ``checksums.npy``, ``docid``, ``manifest.json``, and
-        ``codebook.npz`` for residual codes.
+        ``codebook.npz`` for residual codes; of a part, the folder with the shards.
 
     Raises
     ------
     InputError
-        The corpus cannot be read, the codes are unknown, or the directory is something else.
+        The corpus cannot be read, the codes are unknown, the directory is something else, or there is no such part.
     CheckpointError
         The encoder, or a shard of an earlier process, is broken, or no passage has a token.
+    SetupError
+        Ray is not installed, or its cluster failed.
     """
     from pyserini_optical.models import load_encoder
     from pyserini_optical.models.device import machine
@@ -86,12 +99,15 @@ def encode_tokens(
     manifest = Manifest(_STEP, inputs=inputs, parameters={"codes": codes}, machine=machine(encoder.device))
     files = ("docid", _OFFSETS, _TOKENS) + (() if codes == "float16" else (_CODEBOOK,))
     folder = CorpusFolder(store, manifest, files, "a token store", self_checked=(_TOKENS,))
-    if folder.is_made():
+    workers = choose_engine(engine, encoder, _token_vectors, part, device)
+    if folder.is_made(part):
         return Path(store)
     total = sum(1 for _ in read_corpus(corpus))
-    read = encoder.passage_tokens
     bits = 0 if codes == "float16" else int(codes[0])
-    folder.make(corpus, total, lambda texts: _joined(read(texts)), lambda made, shards: _write(made, shards, bits))
+    encode = partial(_token_vectors, encoder)
+    if part is not None:
+        return folder.make_part(corpus, total, encode, part)
+    folder.make(corpus, total, encode, lambda made, shards: _write(made, shards, bits), workers)
     return Path(store)
 
 
@@ -171,7 +187,7 @@ class TokenStore:
         parts: list[Arrays] = []
         with progress("encoding passages", len(texts)) as advance:
             for start in range(0, len(texts), _PART):
-                parts.append(_joined(encoder.passage_tokens(texts[start : start + _PART])))
+                parts.append(_token_vectors(encoder, texts[start : start + _PART]))
                 advance(len(parts[-1]["lengths"]))
         lengths = np.concatenate([np.zeros(1, dtype=np.int64), *(part["lengths"] for part in parts)])
         tokens = [part["vectors"] for part in parts] or [np.zeros((0, encoder.token_dimension), dtype=np.float16)]
@@ -252,9 +268,10 @@ class TokenStore:
         return vectors
 
 
-def _joined(tokens: Sequence[Vectors]) -> Arrays:
+def _token_vectors(encoder: Encoder, texts: list[str]) -> Arrays:
+    tokens = encoder.passage_tokens(texts)
     return {
-        "vectors": np.concatenate(list(tokens)).astype(np.float16),
+        "vectors": np.concatenate(tokens).astype(np.float16),
         "lengths": np.array([len(one) for one in tokens], dtype=np.int64),
     }
 

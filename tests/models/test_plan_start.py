@@ -69,3 +69,20 @@ def test_it_is_the_same_again_and_touches_nothing_else(
     for name, weight in student.named_parameters():
         if "word_embeddings" not in name:
             assert bool((weight == weights[name]).all()), name
+
+
+def test_adding_up_in_parts_changes_nothing(
+    student: SentenceTransformer,
+    teacher: TeacherVectors,
+    toy_pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = student[0].auto_model.get_input_embeddings().weight.detach().clone()
+    foreign = [pair.foreign for pair in toy_pairs]
+    start_from_plans(student, teacher, foreign)
+    whole = rows(student)
+    student[0].auto_model.get_input_embeddings().weight.data.copy_(before)
+    monkeypatch.setattr("pyserini_optical.models.plan_start._ENTRIES", 10)
+    start_from_plans(student, teacher, foreign)
+    np.testing.assert_allclose(rows(student), whole, atol=1e-6)
+    assert np.abs(whole - before.numpy()).max() > 0.1

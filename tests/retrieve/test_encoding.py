@@ -117,7 +117,7 @@ def test_shards_of_other_things_are_not_taken(change: str, corpus: Path, tmp_pat
 def test_a_damaged_shard_is_said(damage: str, shard: int, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(made_up(fail_after=192), corpus, tmp_path / "index")
-    path = tmp_path / ".index.work" / f"{shard:06d}.npz"
+    path = tmp_path / ".index.work" / "000" / f"{shard:06d}.npz"
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     elif damage in ("empty", "text"):
@@ -142,7 +142,7 @@ def test_a_damaged_shard_is_said(damage: str, shard: int, corpus: Path, tmp_path
 def test_a_shard_with_other_ids_is_encoded_again(ids: bytes, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         encode_corpus(made_up(fail_after=192), corpus, tmp_path / "index")
-    (tmp_path / ".index.work" / "000001.docid").write_bytes(ids)
+    (tmp_path / ".index.work" / "000" / "000001.docid").write_bytes(ids)
     encoder = made_up()
     encode_corpus(encoder, corpus, tmp_path / "index")
     assert count(encoder) == 300 - 192 + 64
@@ -207,9 +207,10 @@ COMMAND = """
 import sys, time
 from pyserini_optical.cli import main
 from pyserini_optical.retrieve import sharding
+from pyserini_optical.retrieve.shards import Shards
 sharding._SHARD = 64
-holds = sharding._holds
-sharding._holds = lambda *shard: time.sleep(0.1) or holds(*shard)
+add = Shards.add
+Shards.add = lambda *shard: time.sleep(0.1) or add(*shard)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -223,11 +224,11 @@ def test_killed_in_the_middle_the_same_command_ends_with_the_same_bytes(
     arguments = ["encode", str(tiny), str(corpus), str(tmp_path / "index")]
     first = subprocess.Popen([sys.executable, "-c", COMMAND, *arguments], stderr=subprocess.DEVNULL)
     work = tmp_path / ".index.work"
-    while len(list(work.glob("0*.docid"))) < 3 and first.poll() is None:
+    while len(list(work.glob("0*/0*.docid"))) < 3 and first.poll() is None:
         time.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
-    kept = list(work.glob("0*.docid"))
+    kept = list(work.glob("0*/0*.docid"))
     assert 3 <= len(kept) < len(texts) // 64
     assert not (tmp_path / "index").exists()
     capsys.readouterr()

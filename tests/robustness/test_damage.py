@@ -142,7 +142,7 @@ def test_ids_of_a_shard_that_is_gone_on_with(tiny: Path, tmp_path: Path, monkeyp
         patch.setattr(encoding, "write_index", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             encode_corpus(str(tiny), corpus, tmp_path / "index")
-    flip(tmp_path / ".index.work" / "000001.docid", 0.5)
+    flip(tmp_path / ".index.work" / "000" / "000001.docid", 0.5)
     encode_corpus(str(tiny), corpus, tmp_path / "index")
     assert (tmp_path / "index" / "docid").read_bytes() == (whole / "docid").read_bytes()
 

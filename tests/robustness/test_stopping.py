@@ -67,14 +67,14 @@ def test_a_signal_in_the_middle(
     command = [sys.executable, "-c", COMMAND, *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_interruptible)
     work = tmp_path / ".index.work"
-    while len(list(work.glob("0*.docid"))) < 2 and process.poll() is None:
+    while len(list(work.glob("0*/0*.docid"))) < 2 and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(number)
     _, err = process.communicate()
     assert process.returncode == status
     assert err.splitlines()[-1] == f"pyserini-optical encode: {said}; run it again, what is finished is kept"
     assert "Traceback" not in err
-    kept = sorted(path.name for path in work.iterdir())
+    kept = sorted(path.name for path in work.rglob("*"))
     assert len([name for name in kept if name.endswith(".docid")]) >= 2
     assert not [name for name in kept if name.startswith(".")], "no half-written file is left"
     assert {path.name for path in tmp_path.iterdir()} == {"corpus.jsonl", ".index.work"}
