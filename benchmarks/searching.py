@@ -110,7 +110,8 @@ def measure(given: argparse.Namespace, folder: Path) -> Row:
         for way, taken in seconds.items():
             ratio = statistics.median(y / x for x, y in zip(taken, theirs, strict=True)) if theirs else None
             rows.append({"work": work, "way": way, "seconds": statistics.median(taken), "ratio": ratio})
-    return {"topics": len(topics), "hits": given.hits, "rounds": given.rounds, "rows": rows}
+    passages = sum(1 for _ in (given.index / "docid").open(encoding="utf-8"))
+    return {"topics": len(topics), "passages": passages, "hits": given.hits, "rounds": given.rounds, "rows": rows}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -87,3 +87,17 @@ def test_a_process_that_fails_is_one_sentence(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().err
     assert "ended with status 1" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+def test_sizes(tmp_path: Path, tiny: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(
+        "".join(json.dumps({"id": str(n), "text": "the old farmer sees a river"}) + "\n" for n in range(300))
+    )
+    made = run("sizes", corpus, "--encoder", tiny, "--passages", 256, "--output", tmp_path / "made.json")
+    sizes = {row["kind"]: row["bytes a passage"] for row in made["rows"]}
+    assert len(sizes) == 6
+    assert sizes["index, flat"] > 32 * 4
+    assert sizes["token store, float16"] > sizes["token store, 4-bit"] > sizes["token store, 2-bit"]
+    # Six words, of which none is cut, and the two markers at most.
+    assert 6 <= made["tokens a passage"] <= 8
