@@ -200,10 +200,8 @@ def _number(value: Any) -> str:
 
 def sizes() -> str:
     """Take collections of several sizes through disk, memory and hours, from what `make bench` measured."""
-    speed = HOME / "runs" / "speed"
-    read = {
-        name: json.loads((speed / f"{name}.json").read_text("utf-8")) for name in ("sizes", "encoding", "searching")
-    }
+    files = [HOME / "runs" / "speed" / f"{name}.json" for name in ("sizes", "encoding", "searching")]
+    read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
     each = {row["kind"]: row["bytes a passage"] for row in read["sizes"]["rows"]}
     [rate] = [row["passages a second"] for row in read["encoding"]["rows"] if row["way"] == "ours"]
     threads = int(read["encoding"]["machine"]["threads"])
