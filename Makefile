@@ -8,8 +8,9 @@ READY := .venv/.ready
 quickstart: $(READY)
 	$(BIN)/pyserini-optical quickstart
 
+# A file of tests is one process's; each test computes on one thread.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
