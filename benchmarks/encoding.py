@@ -7,8 +7,8 @@ For example::
         --passages 2000 --output encoding.json
 
 Each side is a process of its own, one after the other, ``--rounds`` times. What a process takes for 32 passages
-(imports, Java, loading the model) is measured too and taken off before passages are divided by seconds. The topics'
-relevant passages come first into the part of the corpus that is encoded; both indexes are searched with the same
+(imports, Java, loading the model) is measured too and taken off before passages are divided by seconds. The
+topics' relevant passages are always in the part of the corpus that is encoded; both indexes are searched with the same
 queries, and the rankings are compared by nDCG@10.
 """
 

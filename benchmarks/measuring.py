@@ -17,6 +17,18 @@ from pyserini_optical.errors import OpticalError
 Row = dict[str, Any]
 
 
+# Linux counts the memory of a starter into the peak of what it starts; so a small Python starts what is measured.
+_STARTER = """
+import json, os, subprocess, sys, time
+told, *command = sys.argv[1:]
+started = time.perf_counter()
+running = subprocess.Popen(command)
+_, status, usage = os.wait4(running.pid, 0)
+cost = [time.perf_counter() - started, usage.ru_maxrss / 1024]
+os.write(int(told), json.dumps([os.waitstatus_to_exitcode(status), *cost]).encode())
+"""
+
+
 class Cost(NamedTuple):
     """What a process took."""
 
@@ -36,24 +48,26 @@ def process(command: Sequence[str], **environment: str) -> Cost:
     ProcessError
         It ended with another status than 0.
     """
-    started = time.perf_counter()
-    running = subprocess.Popen(
-        command,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert running.stdout is not None
-    said = running.stdout.read()
-    # Of this process alone; getrusage knows the largest of all.
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        print(said, file=sys.stderr)
-        raise ProcessError(f"{' '.join(command)}: ended with status {running.returncode}")
-    return Cost(time.perf_counter() - started, usage.ru_maxrss / 1024)
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as told:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-S", "-c", _STARTER, str(writing), *command],
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                pass_fds=[writing],
+                check=True,
+            )
+        finally:
+            os.close(writing)
+        status, seconds, peak = json.loads(told.read())
+    if status:
+        print(done.stdout, file=sys.stderr)
+        raise ProcessError(f"{' '.join(command)}: ended with status {status}")
+    return Cost(seconds, peak)
 
 
 def optical(*arguments: object) -> list[str]:
@@ -73,14 +87,18 @@ def write_corpus(source: Path, target: Path, wanted: set[str], limit: int) -> No
 
 
 def timed(ways: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True) -> dict[str, list[float]]:
-    """Time all ways one after the other, ``rounds`` times after one to warm up; give seconds by way."""
+    """Time all ways one after the other, ``rounds`` times, by default after one that does not count; give seconds.
+
+    Of a way that gives a :class:`Cost` its own seconds count.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-1 if warm else 0, rounds):
         for name, way in ways.items():
             started = time.perf_counter()
-            way()
+            made = way()
+            taken = made.seconds if isinstance(made, Cost) else time.perf_counter() - started
             if turn >= 0:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(taken)
     return seconds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,13 @@ def count() -> int:
 
 
 def is_first() -> bool:
-    """Tell whether this is the process that writes and speaks."""
+    """Tell whether this is the process that writes."""
     return count() == 1 or os.environ["RANK"] == "0"
+
+
+def speaks() -> bool:
+    """Tell whether this process says what it does: one that has met no others does, whatever its environment says."""
+    return is_first() or not _join.cache_info().currsize
 
 
 @contextmanager
@@ -61,6 +67,11 @@ def alike() -> Iterator[None]:
             time.sleep(_MOMENT)
             raise SystemExit(1) from None
         raise
+    except RuntimeError as error:
+        # What gloo and NCCL raise where another process has ended; that one, or who started all, has said why.
+        if count() == 1 or not re.search("Connection (closed|reset)|gloo|NCCL", str(error)):
+            raise
+        raise SystemExit(1) from None
 
 
 def wait() -> None:

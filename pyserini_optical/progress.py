@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyserini_optical.processes import is_first
+from pyserini_optical.processes import speaks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ def say(message: str) -> None:
 
     Of several processes on one training only the first speaks.
     """
-    if is_first():
+    if speaks():
         print(message, file=sys.stderr, flush=True)
 
 
@@ -50,7 +50,7 @@ def progress(what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     done : int
         How many were done before, by an earlier process.
     """
-    if not is_first():
+    if not speaks():
         yield lambda count: None
     elif sys.stderr.isatty():
         from rich.console import Console

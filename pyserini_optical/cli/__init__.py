@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyserini_optical.errors import OpticalError
-from pyserini_optical.processes import is_first
+from pyserini_optical.processes import speaks
 
 COMMANDS = (
     "quickstart",
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = isinstance(stop, _Terminated)
         problem = "ended by SIGTERM" if ended else "interrupted"
         status = 143 if ended else 130
-        if not is_first():  # of several processes, which all end
+        if not speaks():  # of several processes, which all end
             return status
         return _fail(args.command, f"{problem}; run it again, what is finished is kept", status)
     return 0

@@ -138,8 +138,10 @@ def _remove(lock: Path, descriptor: int, shared: bool) -> None:
     if shared:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return
+        except OSError:  # no locks here
+            pass
         if not _is_open_as(lock, descriptor):
             return
     lock.unlink(missing_ok=True)

@@ -195,16 +195,16 @@ def distil_quick(
             scores = [[0.0] * len(row) for row in wanted]
             if scorer is not None:
                 scores = _score(scorer, questions, lesson, wanted, known, folder / "scores")
-            ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
-            say(f"round {number}: the teacher reads {len(ids):,} passages")
-            loss = GeneratorLoss(
-                student,
-                TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
-                [[ids[passage] for passage in row] for row in wanted],
-                torch.tensor(scores),
-                setting.make_objectives(),
-                alignment,
-            )
+        ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
+        say(f"round {number}: the teacher reads {len(ids):,} passages")
+        loss = GeneratorLoss(
+            student,
+            TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
+            [[ids[passage] for passage in row] for row in wanted],
+            torch.tensor(scores),
+            setting.make_objectives(),
+            alignment,
+        )
         log += train(
             student,
             loss,

@@ -119,15 +119,15 @@ def distil_relevance(
 
     with first():
         wanted = candidates(lesson, setting, work)
-        ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
-        say(f"the teacher reads {len(lesson.english)} questions and {len(ids)} passages")
-        loss = RelevanceLoss(
-            student,
-            TextVectors(teacher, [question.text for question in lesson.english], "query"),
-            TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
-            [[ids[passage] for passage in row] for row in wanted],
-            setting.make_objectives(),
-        )
+    ids = {passage: row for row, passage in enumerate(dict.fromkeys(each for row in wanted for each in row))}
+    say(f"the teacher reads {len(lesson.english)} questions and {len(ids)} passages")
+    loss = RelevanceLoss(
+        student,
+        TextVectors(teacher, [question.text for question in lesson.english], "query"),
+        TextVectors(teacher, [lesson.passages[passage] for passage in ids], "document"),
+        [[ids[passage] for passage in row] for row in wanted],
+        setting.make_objectives(),
+    )
     return train(
         student,
         loss,

@@ -109,11 +109,13 @@ def export_collection(
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
     try:
         _write(work / "made", found, manifest, corpus)
-        if target.exists():
-            target.replace(work / "replaced")  # as a whole: half removed, it would not be known for ours
-        (work / "made").replace(target)
-    finally:
+    except BaseException:
         shutil.rmtree(work, ignore_errors=True)
+        raise
+    if target.exists():
+        target.replace(work / "replaced")  # as a whole: half removed, it would not be known for ours
+    (work / "made").replace(target)
+    shutil.rmtree(work, ignore_errors=True)
     return Path(database)
 
 

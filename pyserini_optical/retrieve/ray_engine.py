@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # Makes arrays of some passages' texts.
 Read = Callable[["Encoder", list[str]], Arrays]
 
+# A passage may be what kills its worker; each try goes on behind the shards that are written.
+_RETRIES = 10
+
 # Tasks a worker: so many that all end at about the same time, few enough for Ray to hold them all.
 _TASKS = 64
 
@@ -111,6 +114,7 @@ def on_ray(
             fn_constructor_args=(job, shards, processors),
             num_gpus=gpu,
             num_cpus=processors,
+            ray_remote_args_fn=_retries,
         )
         try:
             for row in done.iter_rows():
@@ -120,6 +124,10 @@ def on_ray(
         except RayError as error:
             problem = f"the Ray job failed ({_reason(str(error))})"
             raise SetupError(f"{problem}; look at the cluster, and run it again") from error
+
+
+def _retries() -> dict[str, int]:
+    return {"max_task_retries": _RETRIES}  # Ray's own default is for ever
 
 
 @dataclass(frozen=True)

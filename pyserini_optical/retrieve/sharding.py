@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import uuid
@@ -212,6 +213,8 @@ def _claim(work: Path, manifest: Manifest) -> None:
     if work.exists() and not ours:
         (work / MANIFEST).unlink(missing_ok=True)  # first: from a folder that is half removed none goes on
         shutil.rmtree(work)
+    for left in work.parent.glob(f"{glob.escape(work.name)}.*"):  # of a part that was killed in its first moment
+        shutil.rmtree(left, ignore_errors=True)
     manifest.save(work / MANIFEST)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -179,8 +180,16 @@ def second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("second")
-def test_the_second_process_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_process_says_nothing_once_it_has_met_the_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (count(), is_first()) == (2, False)
+    # As on a node of a cluster that sets these for everything that runs there.
+    say("alone")
+    assert capsys.readouterr().err == "alone\n"
+    met = functools.cache(lambda: None)
+    met()
+    monkeypatch.setattr("pyserini_optical.processes._join", met)
     say("hello")
     with progress("counting", 10) as advance:
         advance(10)

@@ -73,6 +73,28 @@ def test_a_worker_is_killed_and_the_index_is_that_of_one_process(
     assert not (tmp_path / ".index.work").exists()
 
 
+def deadly(folder: Path, encoder: Encoder, texts: list[str]) -> Arrays:
+    """Kill whoever tries."""
+    (folder / f"{os.getpid()}.worker").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_passages_that_kill_every_worker_end_the_job(
+    cluster: None, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    corpus = write_corpus(tmp_path / "corpus.jsonl", ["the old boat"])
+    monkeypatch.setattr(ray_engine, "_RETRIES", 1)
+    monkeypatch.setattr(encoding, "_vectors", partial(deadly, tmp_path))
+    with pytest.raises(SetupError, match="the Ray job failed .*; look at the cluster, and run it again"):
+        encode_corpus(tiny, corpus, tmp_path / "index", engine="ray")
+    assert len(list(tmp_path.glob("*.worker"))) == 2
+    assert not (tmp_path / "index").exists()
+
+
 def vectors(encoder: Encoder, texts: list[str]) -> Arrays:
     return {"vectors": encoder.encode_passages(texts)}
 
