@@ -89,7 +89,7 @@ def test_passages_that_kill_every_worker_end_the_job(
     corpus = write_corpus(tmp_path / "corpus.jsonl", ["the old boat"])
     monkeypatch.setattr(ray_engine, "_RETRIES", 1)
     monkeypatch.setattr(encoding, "_vectors", partial(deadly, tmp_path))
-    with pytest.raises(SetupError, match="the Ray job failed .*; look at the cluster, and run it again"):
+    with pytest.raises(SetupError, match=r"the Ray job failed .*; look at the cluster, and run it again"):
         encode_corpus(tiny, corpus, tmp_path / "index", engine="ray")
     assert len(list(tmp_path.glob("*.worker"))) == 2
     assert not (tmp_path / "index").exists()
