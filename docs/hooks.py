@@ -131,7 +131,8 @@ def commands() -> str:
 
 def results() -> str:
     """Give the main table of every committed study, and the report of every other committed measurement."""
-    return "\n".join(_result(path) for path in sorted((HOME / "runs").glob("*/report.json")))
+    found = [path for where in ("*", "miracl-pipeline/*") for path in (HOME / "runs").glob(f"{where}/report.json")]
+    return "\n".join(_result(path) for path in sorted(found))
 
 
 def ladders() -> str:
@@ -331,7 +332,7 @@ def _references(text: str) -> dict[str, str]:
 
 def _result(path: Path) -> str:
     content = json.loads(path.read_text(encoding="utf-8"))
-    name = path.parent.name
+    name = path.parent.relative_to(HOME / "runs").as_posix()
     if "measures" not in content:
         report = path.with_name("report.md").read_text(encoding="utf-8")
         # One level down, under the page's own heading.

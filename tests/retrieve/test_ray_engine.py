@@ -29,6 +29,7 @@ def cluster() -> Iterator[None]:
     pytest.importorskip("ray.data", reason="the extra `scale` brings Ray Data")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_worker_niceness", "0")  # else another busy process starves the workers
         patch.setattr(ray, "init", partial(ray.init, num_cpus=2))
         handler = signal.getsignal(signal.SIGTERM)
         with ray_engine._cluster():
