@@ -120,7 +120,9 @@ def measure(given: argparse.Namespace, folder: Path) -> Row:
             theirs = [whole - own for whole, own in zip(theirs, seconds["launcher"], strict=True)]
             seconds["pyserini.search.faiss"] = theirs
         for way, taken in seconds.items():
-            ratio = statistics.median(y / x for x, y in zip(taken, theirs, strict=True)) if theirs else None
+            ratio = None
+            if theirs and way != "launcher":
+                ratio = statistics.median(y / x for x, y in zip(taken, theirs, strict=True))
             rows.append({"work": work, "way": way, "seconds": statistics.median(taken), "ratio": ratio})
     passages = sum(1 for _ in (given.index / "docid").open(encoding="utf-8"))
     return {"topics": len(topics), "passages": passages, "hits": given.hits, "rounds": given.rounds, "rows": rows}
