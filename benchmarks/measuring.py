@@ -40,7 +40,7 @@ class ProcessError(OpticalError):
     """A process that was to be measured failed."""
 
 
-def process(command: Sequence[str], **environment: str) -> Cost:
+def process(command: Sequence[str]) -> Cost:
     """Run a command to its end; its output is shown only if it fails.
 
     Raises
@@ -53,7 +53,6 @@ def process(command: Sequence[str], **environment: str) -> Cost:
         try:
             done = subprocess.run(
                 [sys.executable, "-S", "-c", _STARTER, str(writing), *command],
-                env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

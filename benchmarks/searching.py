@@ -90,9 +90,7 @@ def processes(encoder: str, index: Path, topics: Path, hits: int, folder: Path) 
     stock += ["--output", folder / "stock.txt", "--pooling", "mean", "--l2-norm", "--device", "cpu", "--hits", hits]
     ours = optical("search", encoder, index, topics, folder / "ours.txt", "--hits", hits)
     command = optical("pyserini", "search.faiss", *stock)
-    launch = (
-        "from pyserini_optical.cli import main; from pyserini_optical.integration.modules import prepare; prepare()"
-    )
+    launch = "import pyserini_optical.cli; from pyserini_optical.integration.modules import prepare; prepare()"
     return {
         "ours": lambda: process(ours),
         "pyserini.search.faiss": lambda: process(command),

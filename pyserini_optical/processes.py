@@ -68,10 +68,13 @@ def alike() -> Iterator[None]:
             raise SystemExit(1) from None
         raise
     except RuntimeError as error:
-        # What gloo and NCCL raise where another process has ended; that one, or who started all, has said why.
+        # What gloo and NCCL raise where another process has ended.
         if count() == 1 or not re.search("Connection (closed|reset)|gloo|NCCL", str(error)):
             raise
-        raise SystemExit(1) from None
+        if not is_first():
+            raise SystemExit(1) from None
+        reason = str(error).strip().partition("\n")[0]
+        raise SetupError(f"another process is lost ({reason}); look at what it said, and run all again") from None
 
 
 def wait() -> None:

@@ -228,3 +228,15 @@ def test_shares_are_of_one_length_and_make_up_the_batch() -> None:
     shares = list(SharedBatches(whole, 3))
     assert shares == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11], [12], [13], [12]]
     assert len(SharedBatches(whole, 3)) == 9
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_lost_process_is_one_sentence(monkeypatch: pytest.MonkeyPatch, rank: str) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    ended = pytest.raises(SetupError, match="another process is lost") if rank == "0" else pytest.raises(SystemExit)
+    with ended, alike():
+        raise RuntimeError("[pair.cc:537] Connection closed by peer [127.0.0.1]:1234\nmore")
+    # What else goes wrong is not taken for it.
+    with pytest.raises(RuntimeError, match="shapes"), alike():
+        raise RuntimeError("shapes do not fit")
