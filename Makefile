@@ -8,9 +8,9 @@ READY := .venv/.ready
 quickstart: $(READY)
 	$(BIN)/pyserini-optical quickstart
 
-# A file of tests is one process's; each test computes on one thread.
+# A file of tests is one process's; each test computes on one thread. A process that dies ends the run.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: $(READY)
 	$(BIN)/ruff check .

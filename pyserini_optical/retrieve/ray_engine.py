@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
@@ -32,6 +33,9 @@ Read = Callable[["Encoder", list[str]], Arrays]
 
 # A passage may be what kills its worker; each try goes on behind the shards that are written.
 _RETRIES = 10
+
+# Signals that Ray takes for its reports of a crash, but which a JVM in this process lives on (a null reference).
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT)
 
 # Tasks a worker: so many that all end at about the same time, few enough for Ray to hold them all.
 _TASKS = 64
@@ -224,17 +228,32 @@ def _cluster() -> Iterator[None]:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here sends nothing home
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it warns of what Ray Data does itself
-    handler = signal.getsignal(signal.SIGTERM)
     try:
         # Not one that Ray finds by itself: it would try for minutes to reach one that has ended.
         address = os.environ.get("RAY_ADDRESS") or "local"
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        with _signals_kept():
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise SetupError(f"no Ray cluster can be had ({problem}); look at RAY_ADDRESS, or unset it") from None
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)  # Ray's own would leave without cleaning up
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Leave the handling of signals as it was; that of faults is not Python's own, so only the system knows it."""
+    system = ctypes.CDLL(None)
+    kept = {number: ctypes.create_string_buffer(256) for number in _FAULTS}  # longer than any system's sigaction
+    handler = signal.getsignal(signal.SIGTERM)
+    for number, action in kept.items():
+        system.sigaction(number, None, action)
+    try:
+        yield
+    finally:
+        for number, action in kept.items():
+            system.sigaction(number, action, None)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)  # Ray's own would leave without cleaning up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -22,6 +23,14 @@ from pyserini_optical.retrieve import encoding, ray_engine, sharding
 from pyserini_optical.retrieve.shards import Arrays, Shards
 
 
+def fault_handlers() -> list[bytes]:
+    """What the system has for the signals of faults, whoever set it."""
+    actions = [ctypes.create_string_buffer(256) for _ in ray_engine._FAULTS]
+    for number, action in zip(ray_engine._FAULTS, actions, strict=True):
+        assert ctypes.CDLL(None).sigaction(number, None, action) == 0
+    return [action.raw[: ctypes.sizeof(ctypes.c_void_p)] for action in actions]
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Two workers, on however many cores; started and ended by our own code."""
@@ -31,9 +40,10 @@ def cluster() -> Iterator[None]:
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("RAY_worker_niceness", "0")  # else another busy process starves the workers
         patch.setattr(ray, "init", partial(ray.init, num_cpus=2))
-        handler = signal.getsignal(signal.SIGTERM)
+        handler, faults = signal.getsignal(signal.SIGTERM), fault_handlers()
         with ray_engine._cluster():
             assert signal.getsignal(signal.SIGTERM) is handler
+            assert fault_handlers() == faults, "a JVM in this process would crash on its next null reference"
             yield
         assert not ray.is_initialized()
 
