@@ -39,12 +39,17 @@ def by_word(read: Callable[[Any, str], str]) -> Callable[[Any, str], str]:
 
 def listed(student: Any, word: str) -> str:
     """Leave an unlisted word as it is."""
-    return str(student.glosses.get(word, word))
+    return str(next(iter(student.glosses.get(word, [word]))))
 
 
 def spelt(student: Any, word: str) -> str:
-    """Read an unlisted word as the name that it spells, never as a compound."""
-    return student.glosses.get(word) or str(student.spelling.nearest(word))
+    """Read an unlisted word as the name that it spells, never by its affixes or as a compound."""
+    return listed(student, word) if word in student.glosses else str(student.spelling.nearest(word))
+
+
+def without_affixes(student: Any, word: str) -> str:
+    """Read an unlisted word as a compound or the name that it spells, never by its affixes."""
+    return listed(student, word) if word in student.glosses else student._compound(word) or spelt(student, word)
 
 
 @cache
@@ -55,20 +60,20 @@ def _sorted(student: Any) -> list[str]:
 def stemmed(student: Any, word: str) -> str:
     """Read an unlisted word as the shortest listed one with the same beginning."""
     if word in student.glosses:
-        return str(student.glosses[word])
+        return listed(student, word)
     known = _sorted(student)
     for length in range(len(word) - 1, max(STEM, len(word) - END) - 1, -1):
         start = bisect_left(known, word[:length])
         alike = [other for other in known[start : start + 30] if other.startswith(word[:length])]
         if alike:
-            return str(student.glosses[min(alike, key=len)])
+            return listed(student, min(alike, key=len))
     return word
 
 
 def capitals(student: Any, text: str) -> str:
     """Keep a name of the collection that is written with a capital inside a sentence, whatever the table says."""
     return " ".join(
-        word if place and text[start].isupper() and word in student.spelling else student.gloss_word(word)
+        word if place and text[start].isupper() and word in student.spelling else student.table.best(word)
         for place, (word, start, _) in enumerate(word_places(text))
     )
 
@@ -76,7 +81,8 @@ def capitals(student: Any, text: str) -> str:
 WAYS: dict[str, Callable[[Any, str], str]] = {
     "student": lambda student, text: str(student.gloss(text)),
     "listed-words-alone": by_word(listed),
-    "no-compounds": by_word(spelt),
+    "no-affixes": by_word(without_affixes),
+    "names-alone": by_word(spelt),
     "stems": by_word(stemmed),
     "capitals-kept": capitals,
 }

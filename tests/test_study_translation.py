@@ -35,6 +35,11 @@ runs:
     topics: untranslated
     table: {kind: plans, bitext: "{here}/bitext.tsv", encoder: "{here}/recipe.yaml", layer: static}
     set: [seed=1]
+  psq-glosses:
+    search: psq
+    topics: untranslated
+    table: {kind: glosses, encoder: "{here}/recipe.yaml"}
+    set: [name=glossed, student.vocabulary=null, student.start=glosses]
   documents: {search: bm25, topics: untranslated, corpus: toy}
   documents-standard: {search: bm25, topics: untranslated, corpus: toy, bm25: {analyzer: standard, k1: 1.2, b: 0.75}}
   human: {search: bm25, topics: human-translated}
@@ -78,7 +83,7 @@ def compared(study: Path) -> Comparison:
 
 def test_translations_find_what_the_foreign_words_do_not(compared: Comparison) -> None:
     assert compared.mean("RR@10", "untranslated") == 0
-    for run in ("learned", "psq", "psq-best", "psq-plans", "documents", "documents-standard", "human"):
+    for run in ("learned", "psq", "psq-best", "psq-plans", "psq-glosses", "documents", "documents-standard", "human"):
         assert compared.mean("RR@10", run) > 0.6, run
 
 
@@ -98,6 +103,7 @@ def test_the_report_says_how(study: Path, compared: Comparison) -> None:
         "BM25 (k1 0.9, b 0.4), DefaultEnglishAnalyzer over title + text",
         "PSQ (IBM model 1 with positions), BM25 (k1 0.9, b 0.4)",
         "PSQ (ipot plans of ",
+        "PSQ (glosses of ",
         "WhitespaceAnalyzer over title + text",
         "BM25 (k1 1.2, b 0.75), DefaultEnglishAnalyzer (standard) over title + text",
     ):
@@ -116,7 +122,7 @@ def test_a_second_call_skips_everything(study: Path, compared: Comparison, capsy
     capsys.readouterr()
     again = run_study(study, work=work)
     lines = capsys.readouterr().err.splitlines()
-    assert sum(line.startswith("run ") and "already" in line for line in lines) == len(again.scores) == 8
+    assert sum(line.startswith("run ") and "already" in line for line in lines) == len(again.scores) == 9
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -3,8 +3,9 @@ r"""Reading a language through glosses: each foreign word as the English word th
 A student with new word pieces reads a foreign word as a mean of English embeddings, and the many English words of
 several pieces are lost in such a mean. A student with glosses reads the English words themselves: a text is split into
 words, each is replaced by its most probable translation, and the model reads what results in the foreign word order.
-A word that the table lacks is read as a compound of two that it has (``Frühlingsfest``: spring festival), or as the
-English word that it spells (:mod:`pyserini_optical.models.spelling`), or stays.
+A word that the table lacks is read as those that differ from it by an affix (:mod:`pyserini_optical.models.affixes`),
+or as a compound of two that the table has (``Frühlingsfest``: spring festival), or as the English word that it spells
+(:mod:`pyserini_optical.models.spelling`), or stays.
 
 References
 ----------
@@ -16,7 +17,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,14 +26,18 @@ from sentence_transformers.base.modules.transformer import Transformer
 from pyserini_optical.data import read_lines, write_text
 from pyserini_optical.data.words import word_places
 from pyserini_optical.errors import CheckpointError, InputError
+from pyserini_optical.models.affixes import Affix, Affixes
 from pyserini_optical.models.spelling import ALPHABET, Spelling
 from pyserini_optical.models.transformer import GLOSS_FILES
+from pyserini_optical.translation.word_table import WordTable
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-_GLOSSES, _LETTERS, _NAMES = GLOSS_FILES
+_GLOSSES, _AFFIXES, _LETTERS, _NAMES = GLOSS_FILES
 _REMEDY = "fetch or distil the model again"
+# Between a prefix and an ending, in the file.
+_STEM = "…"
 # Least letters of each part of a compound, and most between them: on MLQA-R's German questions RR@10 .433 without
 # compounds, .455 with these.
 _PART, _LINK = 4, 2
@@ -43,27 +48,39 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
 
     Attributes
     ----------
-    glosses : dict of str to str
-        English word by foreign word, both as :func:`~pyserini_optical.data.words.split_words` writes words. They are
-        kept beside the weights as ``glosses.tsv``, lines ``foreign⇥english``.
+    glosses : dict of str to dict of str to float
+        English words with their probabilities, the most probable first, by foreign word, all as
+        :func:`~pyserini_optical.data.words.split_words` writes words. They are kept beside the weights as
+        ``glosses.tsv``, lines ``foreign⇥english⇥probability``.
+    affixes : Affixes
+        For other words; kept as ``affixes.tsv``, lines ``prefix…ending⇥prefix…ending⇥agreement``.
     spelling : Spelling
-        For other words; kept as ``letters.tsv``, lines ``foreign⇥english⇥probability``, and ``names.txt``.
+        For words that these do not help with either; kept as ``letters.tsv``, lines like those of the glosses, and
+        ``names.txt``.
     """
 
-    glosses: Mapping[str, str] = {}
+    glosses: Mapping[str, Mapping[str, float]] = {}
+    affixes: Affixes = Affixes({})
     spelling: Spelling = Spelling({}, [])
 
-    def gloss_word(self, word: str) -> str:
-        """Give the gloss of one word."""
-        return self.glosses.get(word) or self._compound(word) or self.spelling.nearest(word)
+    @property
+    def table(self) -> WordTable:
+        """What it knows of words, as a translation table of all words."""
+        return WordTable(self.glosses, self._unlisted)
+
+    def _unlisted(self, word: str) -> Mapping[str, float]:
+        """Give the translations of a word that is not in the glosses; of a name that the collection has, itself."""
+        if word in self.spelling:
+            return {word: 1.0}
+        return self.affixes.translations(word, self.glosses) or {
+            self._compound(word) or self.spelling.nearest(word): 1.0
+        }
 
     def _compound(self, word: str) -> str:
         """Give the glosses of the two words that a word is made of, cut where the shorter is longest; empty if none.
 
-        Between them may be letters that link. A name that the collection has is none.
+        Between them may be letters that link.
         """
-        if word in self.spelling:
-            return ""
         cuts = [
             (min(end, len(word) - start), end - start, end, start)
             for start in range(_PART, len(word) - _PART + 1)
@@ -73,7 +90,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
         if not cuts:
             return ""
         _, _, end, start = max(cuts)
-        return f"{self.glosses[word[:end]]} {self.glosses[word[start:]]}"
+        return f"{self.table.best(word[:end])} {self.table.best(word[start:])}"
 
     def gloss(self, text: str) -> str:
         """Replace each word of a text by its gloss; a text without words stays as it is."""
@@ -81,7 +98,8 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
 
     def places(self, text: str) -> list[tuple[str, int, int]]:
         """Give the gloss of each word of a text, and where the word starts and ends in it."""
-        return [(self.gloss_word(word), start, end) for word, start, end in word_places(text)]
+        best = self.table.best
+        return [(best(word), start, end) for word, start, end in word_places(text)]
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
         """Make the model's input of texts, as :class:`Transformer` does of their glosses."""
@@ -106,30 +124,40 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             if path is None:
                 raise CheckpointError(f"{model_name_or_path}: no {file} beside the weights; {_REMEDY}")
             paths.append(Path(path))
-        glosses, letters, names = paths
-        module.glosses = dict(_columns(glosses, 2))
-        rows: dict[str, dict[str, float]] = {}
-        for letter, english, p in _columns(letters, 3):
-            if english not in ALPHABET or not p.replace(".", "").replace("e-", "").isdigit():
-                raise InputError(f"{letter} {english} {p} is not a letter's probability", path=letters, remedy=_REMEDY)
-            rows.setdefault(letter, {})[english] = float(p)
+        glosses, affixes, letters, names = paths
+        module.glosses = WordTable.load(glosses, _REMEDY).entries
+        module.affixes = Affixes(
+            {
+                _affix(one, affixes): {_affix(other, affixes): p for other, p in entry.items()}
+                for one, entry in WordTable.load(affixes, _REMEDY).entries.items()
+            }
+        )
+        rows = WordTable.load(letters, _REMEDY).entries
+        for letter, row in rows.items():
+            if not row.keys() <= set(ALPHABET):
+                raise InputError(f"{letter} is not given letters from a to z", path=letters, remedy=_REMEDY)
         module.spelling = Spelling(rows, [line for _, line in read_lines(names)])
         return module
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Save the module and its glosses."""
         super().save(output_path, *args, **kwargs)
-        with write_text(Path(output_path) / _GLOSSES) as file:
-            file.writelines(f"{word}\t{english}\n" for word, english in self.glosses.items())
-        with write_text(Path(output_path) / _LETTERS) as file:
-            for letter, row in self.spelling.letters.items():
-                file.writelines(f"{letter}\t{english}\t{p:.4g}\n" for english, p in row.items())
+        WordTable(self.glosses).save(Path(output_path) / _GLOSSES)
+        changes = {
+            _STEM.join(affix): {_STEM.join(other): share for other, share in others.items()}
+            for affix, others in self.affixes.changes.items()
+        }
+        WordTable(changes).save(Path(output_path) / _AFFIXES)
+        WordTable(self.spelling.letters).save(Path(output_path) / _LETTERS)
         with write_text(Path(output_path) / _NAMES) as file:
             file.writelines(f"{name}\n" for name in self.spelling.names)
 
 
 def add_glosses(
-    student: SentenceTransformer | MultiVectorEncoder, glosses: Mapping[str, str], spelling: Spelling | None = None
+    student: SentenceTransformer | MultiVectorEncoder,
+    glosses: Mapping[str, Mapping[str, float]],
+    affixes: Affixes | None = None,
+    spelling: Spelling | None = None,
 ) -> None:
     """Let a model read through glosses from now on, in place.
 
@@ -137,21 +165,23 @@ def add_glosses(
     ----------
     student : SentenceTransformer or MultiVectorEncoder
         An English model; its vocabulary and weights stay as they are.
-    glosses : mapping of str to str
-        English word by foreign word.
+    glosses : mapping of str to mapping of str to float
+        English words with their probabilities, the most probable first, by foreign word.
+    affixes : Affixes, optional
+        For words that have no gloss.
     spelling : Spelling, optional
-        For words that have no gloss; without it they stay.
+        For words that these do not help with either; without it they stay.
     """
     module: Any = student[0]
     # The same module, of another class: a new one would have to load its weights.
     module.__class__ = GlossTransformer
     module.glosses = dict(glosses)
+    module.affixes = affixes or Affixes({})
     module.spelling = spelling or Spelling({}, [])
 
 
-def _columns(path: Path, number: int) -> Iterator[Any]:
-    for line, text in read_lines(path):
-        parts = tuple(text.split("\t"))
-        if len(parts) != number or not all(parts):
-            raise InputError(f"expected {number} columns separated by tabs", path=path, line=line, remedy=_REMEDY)
-        yield parts
+def _affix(text: str, path: Path) -> Affix:
+    before, stem, behind = text.partition(_STEM)
+    if not stem:
+        raise InputError(f"{text} is not a prefix and an ending with {_STEM} between", path=path, remedy=_REMEDY)
+    return before, behind

@@ -238,5 +238,5 @@ def _how(run: StudyRun, record: RunRecord) -> str:
     if run.table is None:
         return bm25
     table = run.table
-    counted = f"{table.coupling} plans of {table.encoder}" if table.kind == "plans" else "IBM model 1 with positions"
-    return f"PSQ ({counted}), {bm25}"
+    counted = {"plans": f"{table.coupling} plans of {table.encoder}", "glosses": f"glosses of {table.encoder}"}
+    return f"PSQ ({counted.get(table.kind, 'IBM model 1 with positions')}), {bm25}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyserini_optical.data.words import split_words
-from pyserini_optical.translation.counting import TableSettings, count_words, word_table
+from pyserini_optical.translation.counting import TableSettings, count_words, load_glosses, word_table
 from pyserini_optical.translation.quality import Quality, translation_quality
 from pyserini_optical.translation.translation import TRANSLATORS, load_translator, translate, translate_texts
 from pyserini_optical.translation.translator import Translator
@@ -16,6 +16,7 @@ __all__ = [
     "Translator",
     "WordTable",
     "count_words",
+    "load_glosses",
     "load_translator",
     "split_words",
     "translate",

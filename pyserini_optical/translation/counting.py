@@ -12,9 +12,9 @@ it is a translation table, as the expected counts of an IBM model are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyserini_optical.data import Pair, fingerprint, fingerprint_texts, read_bitext
 from pyserini_optical.data.settings import nearest
 from pyserini_optical.data.words import split_words
-from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.errors import CheckpointError, InputError, RecipeError
 from pyserini_optical.progress import progress, say
 from pyserini_optical.translation.word_table import WordTable
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pyserini_optical.models import Encoder
+    from pyserini_optical.models.glosses import GlossTransformer
 
 # So many pairs are counted at most, evenly taken: more hardly change a table, and memory or time grows with them.
 _PAIRS = {"ibm1": 200_000, "plans": 40_000}
@@ -47,14 +48,14 @@ class TableSettings:
     Attributes
     ----------
     bitext : list of str
-        Files of sentence pairs.
-    kind : {"ibm1", "plans"}
-        What is counted.
+        Files of sentence pairs; for ``glosses`` none.
+    kind : {"ibm1", "plans", "glosses"}
+        What is counted, or that nothing is: the table is that of a student with glosses, which knows every word.
     rounds : int
         Rounds of expectation maximisation, for ``ibm1``.
     encoder : str
-        For plans: the encoder whose token vectors are matched, by the name of a model, or in a study also a recipe.
-        The student reads the foreign side, its document encoder the English one.
+        By the name of a model, or in a study also a recipe. For ``glosses``: the student; for ``plans``: the encoder
+        whose token vectors are matched, where the student reads the foreign side, its document encoder the English one.
     coupling : str
         For plans: by its name in :data:`pyserini_optical.couplings.COUPLINGS`.
     layer : {"contextual", "static"}
@@ -63,8 +64,8 @@ class TableSettings:
         For ``ibm1``: from English into the other language.
     """
 
-    bitext: list[str]
-    kind: Literal["ibm1", "plans"] = "ibm1"
+    bitext: list[str] = field(default_factory=list)
+    kind: Literal["ibm1", "plans", "glosses"] = "ibm1"
     rounds: int = 4
     encoder: str = ""
     coupling: str = "ipot"
@@ -72,13 +73,13 @@ class TableSettings:
     reverse: bool = False
 
     def __post_init__(self) -> None:
-        if not self.bitext:
-            raise RecipeError("bitext must name a file")
+        if (self.kind == "glosses") == bool(self.bitext):
+            raise RecipeError("bitext must name a file, but for `kind: glosses`, which needs none")
         if self.rounds < 1:
             raise RecipeError(f"rounds must be at least 1, got {self.rounds}")
-        if (self.kind == "plans") != bool(self.encoder):
-            raise RecipeError("encoder must be named for `kind: plans`, and for that alone")
-        if self.reverse and self.kind == "plans":
+        if (self.kind == "ibm1") == bool(self.encoder):
+            raise RecipeError("encoder must be named for `kind: plans` and `glosses`, and for those alone")
+        if self.reverse and self.kind != "ibm1":
             raise RecipeError("reverse is for `kind: ibm1`")
         if self.kind == "plans":
             from pyserini_optical.couplings import COUPLINGS
@@ -92,13 +93,15 @@ class TableSettings:
         Parameters
         ----------
         encoder : Encoder, optional
-            The one that ``encoder`` names, for plans.
+            The one that ``encoder`` names.
         """
         parts = [self.kind, *(fingerprint(path) for path in self.bitext)]
         if encoder is None:
             from pyserini_optical.models.table import COUNTING
 
             parts += [str(self.rounds), str(self.reverse), COUNTING]
+        elif self.kind == "glosses":
+            parts.append(encoder.fingerprint)
         else:
             parts += [encoder.fingerprint, encoder.document_fingerprint, self.coupling, self.layer]
         return fingerprint_texts(parts)
@@ -119,7 +122,7 @@ def count_words(pairs: Sequence[Pair], rounds: int = 4) -> WordTable:
 
 
 def word_table(settings: TableSettings, work: Path, encoder: Encoder | None = None) -> WordTable:
-    """Count a translation table, or read it where it was counted before.
+    """Count a translation table, or read it where it was counted before; of a student with glosses take its own.
 
     Parameters
     ----------
@@ -128,13 +131,17 @@ def word_table(settings: TableSettings, work: Path, encoder: Encoder | None = No
     work : Path
         Folder below which ``tables/`` holds what was counted.
     encoder : Encoder, optional
-        The one that the settings name, for plans.
+        The one that the settings name.
 
     Raises
     ------
     InputError
         A bitext cannot be read or holds no words, or the table's file is damaged.
+    CheckpointError
+        The encoder has no glosses.
     """
+    if settings.kind == "glosses":
+        return load_glosses(settings.encoder if encoder is None else encoder.name).table
     path = work / "tables" / f"{settings.kind}-{settings.fingerprint(encoder)[:16]}.tsv.xz"
     if not path.exists():
         pairs = [pair for file in settings.bitext for pair in read_bitext(file)]
@@ -147,6 +154,24 @@ def word_table(settings: TableSettings, work: Path, encoder: Encoder | None = No
         matrix = _ibm1(numbered, settings.rounds) if encoder is None else _plans(numbered, encoder, settings)
         WordTable.from_matrix(matrix, numbered.foreign_words, numbered.english_words).save(path)
     return WordTable.load(path)
+
+
+def load_glosses(name: str) -> GlossTransformer:
+    """Load the part of a student that reads through glosses.
+
+    Raises
+    ------
+    CheckpointError
+        It has none, or cannot be loaded.
+    """
+    # sentence-transformers takes seconds to load.
+    from pyserini_optical.models.glosses import GlossTransformer
+    from pyserini_optical.models.transformer import load_transformer
+
+    module: Any = load_transformer(name, "cpu")[0]
+    if not isinstance(module, GlossTransformer):
+        raise CheckpointError(f"{name}: has no glosses; distil it from encoders/glosses.yaml")
+    return module
 
 
 class _Numbered(NamedTuple):

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyserini_optical.errors import CheckpointError
+from pyserini_optical.translation.counting import load_glosses
 from pyserini_optical.translation.translator import Spec, choose
 
 
 class Glosses:
     """``glosses:CHECKPOINT``: the English words that a student with glosses reads, made by ``encoders/glosses.yaml``.
 
-    Unlike ``learned:`` it takes compounds apart and spells names in other scripts.
+    Unlike ``learned:`` it knows affixes, takes compounds apart and spells names in other scripts.
     """
 
     batch_size = 1000
     slow = False
 
     def __init__(self, spec: Spec) -> None:
-        # sentence-transformers takes seconds to load.
-        from pyserini_optical.models.glosses import GlossTransformer
-        from pyserini_optical.models.transformer import load_transformer, weights_fingerprint
+        from pyserini_optical.models.transformer import weights_fingerprint
 
         choose(spec, {})
         self.name, self.languages = spec.name, ""
-        self._student = load_transformer(spec.what, "cpu")[0]
-        if not isinstance(self._student, GlossTransformer):
-            raise CheckpointError(f"{spec.what}: has no glosses; distil it from encoders/glosses.yaml")
+        self._student = load_glosses(spec.what)
         self.version = f"glosses {weights_fingerprint(spec.what)}"
 
     def translate(self, texts: Sequence[str], ids: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@ r"""A translation table of words, :math:`p(e \mid f)`, the queries that it makes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +26,21 @@ class WordTable:
     ----------
     entries : mapping of str to mapping of str to float
         :math:`p(e \mid f)` by e by f, the most probable e first.
+    unlisted : callable, optional
+        Gives the translations of another word, at least one; without it such a word stays, as names do.
     """
 
-    def __init__(self, entries: Mapping[str, Mapping[str, float]]) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, Mapping[str, float]],
+        unlisted: Callable[[str], Mapping[str, float]] = lambda word: {word: 1.0},
+    ) -> None:
         self.entries = entries
+        self._unlisted = unlisted
+
+    def translations(self, word: str) -> Mapping[str, float]:
+        """Give the translations of a word, whether the table has it or not."""
+        return self.entries.get(word) or self._unlisted(word)
 
     @classmethod
     def from_matrix(cls, matrix: csr_matrix, foreign: Sequence[str], english: Sequence[str]) -> WordTable:
@@ -44,12 +55,8 @@ class WordTable:
         return cls(entries)
 
     def best(self, word: str) -> str:
-        """Give the most probable translation of a word, or the word itself if it is not in the table."""
-        return next(iter(self.entries.get(word, (word,))))
-
-    def bests(self) -> dict[str, str]:
-        """Give the most probable translation of every word."""
-        return {word: next(iter(entry)) for word, entry in self.entries.items()}
+        """Give the most probable translation of a word."""
+        return next(iter(self.translations(word)))
 
     def query(self, text: str, *, translations: int, probability: float) -> dict[str, float]:
         r"""Make a probabilistic structured query [1]_: every word spread over its translations.
@@ -57,8 +64,6 @@ class WordTable:
         .. math::
             \mathrm{weight}(e) = \sum_{f \in \mathrm{text}} \frac{p(e \mid f)}{\sum_{e' \in K(f)} p(e' \mid f)}
             \quad\text{for } e \in K(f)
-
-        A word that the table lacks stands for itself with weight one, as names do.
 
         Parameters
         ----------
@@ -79,7 +84,7 @@ class WordTable:
         """
         weights: dict[str, float] = {}
         for word in split_words(text):
-            best = list(self.entries.get(word, {word: 1.0}).items())[:translations]
+            best = list(self.translations(word).items())[:translations]
             kept = [best[0], *(entry for entry in best[1:] if entry[1] >= probability)]
             total = sum(p for _, p in kept)
             for english, p in kept:
@@ -94,8 +99,15 @@ class WordTable:
                     file.write(f"{foreign}\t{english}\t{p:.6g}\n")
 
     @classmethod
-    def load(cls, path: Pathish) -> WordTable:
+    def load(cls, path: Pathish, remedy: str = "remove the file to have the table made again") -> WordTable:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        remedy : str
+            What to do if it is damaged.
 
         Raises
         ------
@@ -110,7 +122,7 @@ class WordTable:
                 if not foreign or not english or not 0 < p <= 1 + 1e-6 or math.isnan(p):
                     raise ValueError
             except ValueError:
-                remedy = "write foreign⇥english⇥probability, or remove the file to have the table made again"
-                raise InputError("not a line of a translation table", path=path, line=number, remedy=remedy) from None
+                problem = "expected two words and a probability, separated by tabs"
+                raise InputError(problem, path=path, line=number, remedy=remedy) from None
             entries.setdefault(foreign, {})[english] = p
         return cls({word: dict(sorted(entry.items(), key=lambda e: (-e[1], e[0]))) for word, entry in entries.items()})

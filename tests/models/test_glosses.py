@@ -11,11 +11,12 @@ from sentence_transformers import SentenceTransformer
 from pyserini_optical.data import Pair
 from pyserini_optical.errors import InputError
 from pyserini_optical.models import load_encoder
+from pyserini_optical.models.affixes import Affixes
 from pyserini_optical.models.glosses import add_glosses
 from pyserini_optical.models.late_interaction import load_late_interaction
 from pyserini_optical.models.spelling import Spelling
 from pyserini_optical.models.transformer import load_transformer, save_transformer, weights_fingerprint
-from pyserini_optical.translation import count_words
+from pyserini_optical.translation import count_words, load_glosses
 
 TEXT = "Mkulima ANAJENGA (Paris)"
 GLOSSED = "farmer builds paris"
@@ -24,15 +25,15 @@ GLOSSED = "farmer builds paris"
 @pytest.fixture(scope="module")
 def student(tiny: Path, toy_pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = load_transformer(str(tiny), "cpu")
-    add_glosses(model, count_words(toy_pairs).bests())
+    add_glosses(model, count_words(toy_pairs).entries)
     folder = tmp_path_factory.mktemp("glosses") / "student"
     save_transformer(model, folder)
     return folder
 
 
 def test_the_table_of_a_word_by_word_language_is_right(toy_pairs: list[Pair]) -> None:
-    bests = count_words(toy_pairs).bests()
-    assert (bests["mkulima"], bests["anajenga"], bests["mto"]) == ("farmer", "builds", "river")
+    best = count_words(toy_pairs).best
+    assert (best("mkulima"), best("anajenga"), best("mto")) == ("farmer", "builds", "river")
 
 
 def test_it_reads_what_the_teacher_reads(student: Path, tiny: Path) -> None:
@@ -60,7 +61,8 @@ def test_compounds(tiny: Path) -> None:
         "noten": "notes",
         "note": "grade",
     }
-    add_glosses(model, glosses, Spelling({}, ["bankfest"]))
+    entries = {word: {english: 0.5, "other": 0.2} for word, english in glosses.items()}
+    add_glosses(model, entries, spelling=Spelling({}, ["bankfest"]))
     for word, read in {
         "frühlingsfest": "spring festival",  # a letter links
         "Banknoten": "bank notes",  # the shorter part as long as can be
@@ -70,6 +72,21 @@ def test_compounds(tiny: Path) -> None:
         "fest": "festival",
     }.items():
         assert model[0].gloss(word) == read, word
+
+
+def test_affixes_come_before_compounds_and_names_before_both(tiny: Path, tmp_path: Path) -> None:
+    model = load_transformer(str(tiny), "cpu")
+    entries = {"kitabu": {"book": 0.7, "volume": 0.3}, "kale": {"old": 1.0}, "kalek": {"shop": 1.0}}
+    affixes = Affixes({("", "ale"): {("", ""): 0.5}, ("wa", ""): {("", ""): 0.4}})
+    add_glosses(model, entries, affixes, Spelling({}, ["wakale"]))
+    save_transformer(model, tmp_path / "student")
+    again = load_glosses(str(tmp_path / "student"))
+    assert again.affixes.changes == affixes.changes
+    assert again.table.translations("wakitabu") == pytest.approx({"book": 0.7, "volume": 0.3})
+    assert again.gloss("kitabukale kalekale WAKITABU wakale") == "book old shop book wakale"
+    (tmp_path / "student" / "affixes.tsv").write_text("wa…\t…\t0.5\nwa\tx…\t1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"affixes\.tsv: wa is not a prefix and an ending with … between; fetch or"):
+        load_glosses(str(tmp_path / "student"))
 
 
 def test_pieces_stand_where_their_words_do(student: Path) -> None:
@@ -100,6 +117,6 @@ def test_glosses_are_part_of_the_model(student: Path, tiny: Path, tmp_path: Path
     copy = tmp_path / "copy"
     save_transformer(load_transformer(str(student), "cpu"), copy)
     assert weights_fingerprint(str(student)) == weights_fingerprint(str(copy))
-    (copy / "glosses.tsv").write_text("mto\triver\nanajenga\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"glosses\.tsv:2: expected 2 columns"):
+    (copy / "glosses.tsv").write_text("mto\triver\t1\nanajenga\tbuilds\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"glosses\.tsv:2: expected two words and a prob.*; fetch or distil the model"):
         load_transformer(str(copy), "cpu")

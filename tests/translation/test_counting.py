@@ -69,6 +69,8 @@ def test_words_of_several_pieces_are_one_word(tiny: Path, tmp_path: Path) -> Non
     ("settings", "problem"),
     [
         ({"bitext": []}, "bitext must name a file"),
+        ({"kind": "glosses", "encoder": "x"}, "bitext must name a file, but for `kind: glosses`"),
+        ({"kind": "glosses", "bitext": []}, "encoder must be named for `kind: plans` and `glosses`"),
         ({"rounds": 0}, "rounds must be at least 1"),
         ({"kind": "plans"}, "encoder must be named for `kind: plans`"),
         ({"encoder": "x"}, "encoder must be named for `kind: plans`"),

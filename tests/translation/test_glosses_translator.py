@@ -7,14 +7,13 @@ import pytest
 from pyserini_optical.cli import main
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.glosses import add_glosses
-from pyserini_optical.models.spelling import Spelling
 from pyserini_optical.models.transformer import load_transformer, save_transformer
 from pyserini_optical.translation import load_translator
 
 
 def student(tiny: Path, folder: Path, **glosses: str) -> str:
     model = load_transformer(str(tiny), "cpu")
-    add_glosses(model, glosses, Spelling({}, []))
+    add_glosses(model, {word: {english: 1.0} for word, english in glosses.items()})
     save_transformer(model, folder)
     return str(folder)
 

@@ -23,6 +23,12 @@ def test_a_query_spreads_words_over_their_translations() -> None:
     assert TABLE.query("?", translations=3, probability=0.9) == {}
 
 
+def test_what_is_unlisted_may_be_known_elsewhere() -> None:
+    table = WordTable(TABLE.entries, lambda word: {word[:3]: 0.8, "ever": 0.2})
+    assert (table.best("mto"), table.best("nairobi")) == ("river", "nai")
+    assert table.query("Nairobi", translations=2, probability=0.1) == pytest.approx({"nai": 0.8, "ever": 0.2})
+
+
 @given(st.lists(st.sampled_from(["mto", "kale", "jina"])), st.integers(1, 4), st.floats(0, 1))
 def test_a_query_weighs_as_much_as_it_has_words(words: list[str], translations: int, probability: float) -> None:
     found = TABLE.query(" ".join(words), translations=translations, probability=probability)
@@ -52,5 +58,5 @@ def test_a_row_keeps_its_greatest() -> None:
 def test_a_damaged_table_is_said(line: str, tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_text(f"a\tb\t0.5\n{line}\n")
-    with pytest.raises(InputError, match=r"table\.tsv:2: not a line of a translation table"):
+    with pytest.raises(InputError, match=r"table\.tsv:2: expected two words and a probability"):
         WordTable.load(path)
