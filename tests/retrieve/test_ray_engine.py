@@ -46,6 +46,7 @@ def cluster() -> Iterator[None]:
             assert fault_handlers() == faults, "a JVM in this process would crash on its next null reference"
             yield
         assert not ray.is_initialized()
+        assert (signal.getsignal(signal.SIGTERM), fault_handlers()) == (handler, faults)
 
 
 def dying(folder: Path, encoder: Encoder, texts: list[str]) -> Arrays:
