@@ -34,8 +34,8 @@ Read = Callable[["Encoder", list[str]], Arrays]
 # A passage may be what kills its worker; each try goes on behind the shards that are written.
 _RETRIES = 10
 
-# Signals that Ray takes for its reports of a crash, and at its end gives to nobody; a JVM in this process lives on them,
-# as a null reference is one.
+# Signals that Ray takes for its reports of a crash, and at its end gives to nobody. A JVM in this process lives on
+# them: a null reference is one.
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT)
 
 # Tasks a worker: so many that all end at about the same time, few enough for Ray to hold them all.
