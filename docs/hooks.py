@@ -10,9 +10,10 @@ import argparse
 import ast
 import inspect
 import json
+import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,63 @@ def costs() -> str:
         for name, cost in content["rungs"].items():
             numbers = f"{cost['ms_a_query']:.1f} | {cost['first_s']:.1f} | {cost['peak_mib']:.0f}"
             lines.append(f"| {language}, {content['topics']:,} questions: {name} | {numbers} |")
+    return "\n".join(lines)
+
+
+def speed() -> str:
+    """Give the tables of `make bench`, as they were measured."""
+    made = []
+    for path in sorted((HOME / "runs" / "speed").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        made.append(f"### {path.stem}\n\n{_measured(content)}\n")
+    return "\n".join(made)
+
+
+def _measured(content: Mapping[str, Any]) -> str:
+    rows = content["rows"]
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for row in rows:
+        cells = [_number(row.get(head)) for head in heads]
+        lines.append(f"| {' | '.join(cells)} |")
+    rest = {key: value for key, value in content.items() if isinstance(value, int | float | str)}
+    rest |= content.get("machine", {})
+    return "\n".join(lines) + "\n\n" + ", ".join(f"{key}: {_number(value)}" for key, value in rest.items())
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2e}" if abs(value) < 0.01 else f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def sizes() -> str:
+    """Take collections of several sizes through disk, memory and hours, from what `make bench` measured."""
+    files = [HOME / "runs" / "speed" / f"{name}.json" for name in ("sizes", "encoding", "searching")]
+    read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    each = {row["kind"]: row["bytes a passage"] for row in read["sizes"]["rows"]}
+    [rate] = [row["passages a second"] for row in read["encoding"]["rows"] if row["way"] == "ours"]
+    threads = int(read["encoding"]["machine"]["threads"])
+    searching = read["searching"]
+    [alone] = [row["seconds"] for row in searching["rows"] if row["work"] == "search alone" and row["way"] == "ours"]
+    scored = searching["topics"] * searching["passages"] / alone
+    counts = (10_000_000, 100_000_000, 1_000_000_000)
+    lines = [f"| | {' | '.join(f'{count / 1e6:,.0f}M passages' for count in counts)} |", f"|---|{'--:|' * len(counts)}"]
+
+    def line(what: str, values: Iterable[str]) -> None:
+        lines.append(f"| {what} | {' | '.join(values)} |")
+
+    flat = each["index, flat"]
+    for kind, size in each.items():
+        line(f"{kind}, GB on disk", (f"{count * size / 1e9:,.0f}" for count in counts))
+    line(f"encoding, hours on {threads} processor cores", (f"{count / rate / 3600:,.0f}" for count in counts))
+    line("machines of as many cores, to encode in a day", (f"{math.ceil(count / rate / 86400):,}" for count in counts))
+    machines = [math.ceil(count * flat / 48e9) for count in counts]  # ids and the system want the rest
+    line("machines of 64 GB that hold the flat index", (f"{number:,}" for number in machines))
+    line(
+        "seconds a question on all of these, asked 64 at a time",
+        (f"{count / number / scored:,.2f}" for count, number in zip(counts, machines, strict=True)),
+    )
     return "\n".join(lines)
 
 
@@ -341,6 +399,8 @@ PLACES = {
         results,
         ladders,
         costs,
+        speed,
+        sizes,
         messages,
     )
 }
