@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LEAST = 2
 # The most frequent words that a corpus gives.
 _MOST = 200_000
-# Of a word's translations so many are kept, and those alone that are at least so probable: what PSQ takes by default.
+# Of a word's translations so many are kept, and, but for the best, those that are so probable: PSQ's by default.
 _KEPT, _PROBABLE = 5, 0.05
 
 
@@ -53,8 +53,7 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[
     occurrences = Counter(word for pair in pairs for word in split_words(pair.foreign))
     affixes = learn_affixes(table.entries, occurrences)
     glosses = {
-        word: {english: p for place, (english, p) in enumerate(entry.items()) if place < _KEPT and p >= _PROBABLE}
-        or dict([next(iter(entry.items()))])
+        word: {e: p for place, (e, p) in enumerate(entry.items()) if not place or (place < _KEPT and p >= _PROBABLE)}
         for word, entry in affixes.smoothed(table.entries, occurrences).items()
     }
     names = {word for pair in pairs for word in split_words(pair.english)}

@@ -63,9 +63,10 @@ class Affixes:
         """Give the mean of the relatives' translations, the most probable first; nothing if there are no relatives."""
         mean: dict[str, float] = {}
         relatives = self.relatives(word, entries)
+        whole = sum(relatives.values())
         for other, share in relatives.items():
             for english, p in entries[other].items():
-                mean[english] = mean.get(english, 0.0) + share * p / sum(relatives.values())
+                mean[english] = mean.get(english, 0.0) + share * p / whole
         return _sorted(mean)
 
     def smoothed(
