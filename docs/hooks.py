@@ -107,7 +107,7 @@ def fine_tuning() -> str:
 
 def study() -> str:
     """List the settings of study files."""
-    from pyserini_optical.study import settings as module
+    import pyserini_optical.study as module
 
     kinds = {"": "Study", "runs.NAME": "StudyRun", "runs.NAME.bm25": "Bm25Settings"}
     kinds |= {"topics.NAME": "TranslatedTopics", "corpora.NAME": "TranslatedCorpus"}

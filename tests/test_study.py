@@ -228,6 +228,7 @@ def copy(tmp_path: Path) -> Path:
             "'more' is not a set of topics with a file; those are untranslated",
         ),
         (["topics.untranslated={translate: x, topics: human-translated}"], "'x' names no translator; write KIND:WHAT"),
+        (["seeds=[1, 1]"], "seeds must differ, got [1, 1]"),
         (["reference=machine"], "the reference 'machine' is not one of its topics"),
         (["topics.more=5"], "topics: 'more' must be a name and a file, got 5"),
         (["runs.teacher.search=./no-such-folder"], "./no-such-folder: no such model folder; check the path"),

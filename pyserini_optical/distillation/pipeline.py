@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     from pyserini_optical.models.teacher import TeacherVectors
 
 
-def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings: Sequence[str] = ()) -> Path:
+def distill(
+    recipe: Recipe | Pathish,
+    output: Pathish | None = None,
+    *,
+    settings: Sequence[str] = (),
+    vectors: Pathish | None = None,
+) -> Path:
     """Make one encoder from a recipe.
 
     Parameters
@@ -50,6 +56,9 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
         Folder of the checkpoint; by default the encoder's name beside the recipe's file, or in the working directory.
     settings : sequence of str
         ``key=value`` over what the file says.
+    vectors : path-like, optional
+        Folder where the teacher's vectors of the bitext stay, for other recipes on the same sentence pairs (2 bytes ×
+        dimension a token); by default they go when the checkpoint is made.
 
     Returns
     -------
@@ -78,7 +87,7 @@ def distill(recipe: Recipe | Pathish, output: Pathish | None = None, *, settings
             checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
             if is_first():
                 held.enter_context(only_process(checkpoint.output))
-        return _distill(recipe, checkpoint)
+        return _distill(recipe, checkpoint, Path(vectors) if vectors is not None else None)
 
 
 def _check_shares(recipe: Recipe) -> None:
@@ -96,14 +105,14 @@ def _check_shares(recipe: Recipe) -> None:
             )
 
 
-def _distill(recipe: Recipe, checkpoint: Checkpoint) -> Path:
+def _distill(recipe: Recipe, checkpoint: Checkpoint, vectors: Path | None) -> Path:
     with first():
         read = _read(recipe)
         manifest = _manifest(recipe, read)
         if checkpoint.is_made(manifest):
             return checkpoint.output
         work = checkpoint.claim(manifest) if is_first() else checkpoint.work
-    student, log = _make(recipe, read, work, manifest.inputs["teacher"])
+    student, log = _make(recipe, read, work, manifest.inputs["teacher"], vectors)
     with first():  # the others wait, or an end of theirs might end it
         if is_first():
             checkpoint.save(student, manifest, _provenance(recipe, manifest), model_card(recipe), log)
@@ -163,11 +172,12 @@ def _read(recipe: Recipe) -> _Read:
     return _Read(pairs, development, relevance, quick)
 
 
-def _make(recipe: Recipe, read: _Read, work: Path, teacher_mark: str) -> tuple[Model, list[dict[str, Any]]]:
+def _make(
+    recipe: Recipe, read: _Read, work: Path, teacher_mark: str, kept: Path | None
+) -> tuple[Model, list[dict[str, Any]]]:
     from transformers import set_seed
 
     from pyserini_optical.distillation.development import MateRetrieval
-    from pyserini_optical.models.teacher import TeacherVectors
 
     pairs = read.pairs
     with first():
@@ -175,16 +185,7 @@ def _make(recipe: Recipe, read: _Read, work: Path, teacher_mark: str) -> tuple[M
         teacher = _load(recipe, recipe.teacher)
         vectors = None
         if recipe.training.epochs or (recipe.student.start == "plans" and recipe.student.vocabulary is not None):
-            with progress("teacher's vectors, sentences", len(pairs)) as advance:
-                vectors = TeacherVectors(
-                    teacher,
-                    [pair.english for pair in pairs],
-                    cache=work / "teacher",
-                    fingerprint=teacher_mark,
-                    special_tokens=recipe.special_tokens,
-                    max_length=recipe.training.max_length,
-                    advance=advance,
-                )
+            vectors = _vectors(recipe, teacher, [pair.english for pair in pairs], work, teacher_mark, kept)
         student = _start(recipe, teacher, vectors, pairs, work)
         evaluator = MateRetrieval(teacher, read.development) if read.development else None
         if evaluator is not None and is_first():
@@ -204,6 +205,30 @@ def _make(recipe: Recipe, read: _Read, work: Path, teacher_mark: str) -> tuple[M
         if evaluator is not None and is_first():
             say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     return student, log
+
+
+def _vectors(
+    recipe: Recipe, teacher: Model, sentences: list[str], work: Path, teacher_mark: str, kept: Path | None
+) -> TeacherVectors:
+    """Give the teacher's vectors, from where other recipes left them or will find them."""
+    from pyserini_optical.models.teacher import TeacherVectors
+
+    cache = work / "teacher"
+    if kept is not None:
+        how = (teacher_mark, recipe.special_tokens, recipe.late_interaction, recipe.training.max_length)
+        cache = kept / fingerprint_texts([*map(str, how), *sentences])[:16]
+    with ExitStack() as held, progress("teacher's vectors, sentences", len(sentences)) as advance:
+        if kept is not None and is_first():
+            held.enter_context(only_process(cache))
+        return TeacherVectors(
+            teacher,
+            sentences,
+            cache=cache,
+            fingerprint=teacher_mark,
+            special_tokens=recipe.special_tokens,
+            max_length=recipe.training.max_length,
+            advance=advance,
+        )
 
 
 def _align(

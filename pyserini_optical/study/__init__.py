@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pyserini_optical.study.experiment import run_study
 from pyserini_optical.study.making import RunRecord
-from pyserini_optical.study.settings import Bm25Settings, Study, StudyRun, TranslatedCorpus, TranslatedTopics
+from pyserini_optical.study.run_settings import Bm25Settings, StudyRun
+from pyserini_optical.study.settings import Study, TranslatedCorpus, TranslatedTopics
 
 __all__ = ["Bm25Settings", "RunRecord", "Study", "StudyRun", "TranslatedCorpus", "TranslatedTopics", "run_study"]

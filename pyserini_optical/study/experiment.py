@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,8 +25,10 @@ from pyserini_optical.evaluate import (
 )
 from pyserini_optical.progress import say
 from pyserini_optical.study.collection import corpora, qualities, read_all_topics
+from pyserini_optical.study.cost import distillation_cost
 from pyserini_optical.study.making import Making, RunRecord
-from pyserini_optical.study.settings import Study, StudyRun
+from pyserini_optical.study.run_settings import StudyRun
+from pyserini_optical.study.settings import Study
 from pyserini_optical.translation import Quality
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 Qrels: TypeAlias = dict[str, dict[str, int]]
+Hits: TypeAlias = Path | dict[str, dict[str, float]]
 
 
 def run_study(
@@ -81,8 +84,9 @@ def _run(study: Study, folder: Path, work: Path) -> Comparison:
     qrels = _asked(qrels, [topics[run.topics] for run in runs.values()], study.qrels)
     quality = qualities(study, topics)
     searched = corpora(study, mark, work)
+    _say_cost(sources.values(), work)
     records: dict[str, RunRecord] = {}
-    found: dict[str, Path | dict[str, dict[str, float]]] = {}
+    found: dict[str, Hits] = {}
     for name, run in runs.items():
         say(f"run {name}: {run.search} on {run.topics} topics")
         # Popped, so that its model is let go with it.
@@ -95,12 +99,13 @@ def _run(study: Study, folder: Path, work: Path) -> Comparison:
             made = read_run(hits) if isinstance(hits, Path) else hits
             hits = {topic: made.get(topic, {}) for topic in qrels}
         found[name] = hits
-    comparison = compare(qrels, found, baseline=study.baseline)
+    systems = {name: [found[each] for each in study.runs_of(name)] for name in study.runs}
+    comparison = compare(qrels, systems, baseline=study.baseline)
     context = _context(study, mark, records, quality, translators)
     if study.texts:
         passages = read_passages(study.corpus, shown_passages(comparison, qrels))
         context = replace(context, topics=topics, relevant=relevant_passages(qrels), passages=passages)
-        context = replace(context, matches=_matches(runs, records, comparison, context))
+        context = replace(context, matches=_matches(study, records, comparison, context))
     write_report(comparison, folder, context)
     assert context.manifest is not None
     context.manifest.save(folder / MANIFEST)
@@ -148,13 +153,27 @@ def _made(source: Source, work: Path) -> Encoder | CrossEncoder | None:
 
     if not isinstance(source, Recipe | FineTuningRecipe):
         return source
-    # Named by its settings too: two runs of one recipe are two encoders.
-    mark = hashlib.sha256(json.dumps(source.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
-    folder = work / "encoders" / f"{source.name}.{mark}"
+    folder = _folder(source, work)
     if isinstance(source, FineTuningRecipe):
         return load_cross_encoder(str(fine_tune(source, folder)))
-    distill(source, folder)
+    distill(source, folder, vectors=work / "vectors")
     return load_encoder(str(folder))
+
+
+def _folder(recipe: Recipe | FineTuningRecipe, work: Path) -> Path:
+    """Where its model lies, named by its settings too: two runs of one recipe are two models."""
+    mark = hashlib.sha256(json.dumps(recipe.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+    return work / "encoders" / f"{recipe.name}.{mark}"
+
+
+def _say_cost(sources: Iterable[Source], work: Path) -> None:
+    """Say what is to be distilled, if anything is."""
+    from pyserini_optical.distillation import Recipe
+
+    recipes = {_folder(source, work): source for source in sources if isinstance(source, Recipe)}
+    missing = [recipe for folder, recipe in recipes.items() if not folder.is_dir()]
+    if missing:
+        say(str(distillation_cost(missing)))
 
 
 def _context(
@@ -200,16 +219,16 @@ def _context(
 
 
 def _matches(
-    runs: Mapping[str, StudyRun], records: Mapping[str, RunRecord], comparison: Comparison, context: Context
+    study: Study, records: Mapping[str, RunRecord], comparison: Comparison, context: Context
 ) -> dict[str, dict[str, list[tuple[str, str, float]]]]:
     """Say for each run by late interaction which words met, on the topics where it gains and loses most."""
     from pyserini_optical.models import load_encoder
 
     made: dict[str, dict[str, list[tuple[str, str, float]]]] = {}
-    for name, run in runs.items():
+    for name, run in study.each_system().items():
         if run.lexical or run.runs or run.file or run.corpus:
             continue
-        encoder = load_encoder(records[name].searcher)
+        encoder = load_encoder(records[study.runs_of(name)[0]].searcher)
         if encoder.late_interaction:
             chosen = [topic for topic in best_and_worst(comparison, name) if context.relevant[topic]]
             relevant = {topic: context.passages.get(context.relevant[topic][0]) for topic in chosen}

@@ -23,7 +23,8 @@ from pyserini_optical.data.settings import check
 from pyserini_optical.errors import InputError, OpticalError
 from pyserini_optical.progress import say
 from pyserini_optical.study.collection import Corpus
-from pyserini_optical.study.settings import Bm25Settings, Study, StudyRun
+from pyserini_optical.study.run_settings import Bm25Settings, StudyRun
+from pyserini_optical.study.settings import Study
 from pyserini_optical.translation import word_table
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pyserini_optical.data.settings import check
 from pyserini_optical.errors import RecipeError
-from pyserini_optical.retrieve.fusion import METHODS
-from pyserini_optical.translation import TableSettings
+from pyserini_optical.study.run_settings import StudyRun
 
 # It names files, and the run in its own last column.
 _RUN_NAME = re.compile(r"\w[\w.+-]*")
@@ -48,144 +48,6 @@ class TranslatedCorpus:
 
 
 @dataclass(frozen=True)
-class Bm25Settings:
-    """How BM25 searches.
-
-    Attributes
-    ----------
-    k1, b : float
-        How fast a term's frequency saturates, and how much a passage's length counts; Pyserini's defaults.
-    analyzer : str
-        Instead of the one that Anserini takes for the language: ``standard`` or ``huggingface:TOKENIZER``
-        (see :mod:`pyserini_optical.integration.analyzers`).
-    """
-
-    k1: float = 0.9
-    b: float = 0.4
-    analyzer: str = ""
-
-    def __post_init__(self) -> None:
-        from pyserini_optical.integration.analyzers import check_analyzer
-
-        if self.k1 < 0 or not 0 <= self.b <= 1:
-            raise RecipeError(f"k1 must be at least 0 and b from 0 to 1, got {self.k1:g} and {self.b:g}")
-        check_analyzer(self.analyzer)
-
-
-@dataclass(frozen=True)
-class StudyRun:
-    """One run of a study.
-
-    Attributes
-    ----------
-    topics : str
-        Which set of topics.
-    search : str
-        ``bm25``, ``psq``, ``rerank``, ``fuse``, ``hybrid``, ``run``, a model (path, hub name, ``package:…``), or a
-        recipe (``.yaml``), which is distilled first. What was made for late interaction searches by exact MaxSim over
-        a token store.
-    set : list of str
-        Settings over the recipe.
-    corpus : str
-        Which of the study's ``corpora``; empty for the corpus itself.
-    bm25 : Bm25Settings
-        For ``bm25`` and ``psq``.
-    table : TableSettings, optional
-        For ``psq``: the translation table; its encoder may be a recipe too.
-    file : str
-        For ``run``: a TREC run file from elsewhere, on the same topics and corpus.
-    runs : list of str
-        Earlier runs of the study: for ``fuse`` two or more, for ``rerank`` the one to re-order, for ``hybrid`` a dense
-        and a sparse one.
-    fusion : str
-        For ``fuse``: the method, one that needs no tuning; or a file (``.json``) that ``fuse --save`` wrote for runs in
-        this order.
-    by : {"maxsim", "pooled", "cross-encoder"}
-        For ``rerank``: what scores; see :func:`~pyserini_optical.retrieve.rerank`.
-    model : str
-        For ``rerank``: the model that scores, or a recipe (``.yaml``): of ``fine-tune`` for ``cross-encoder``, of
-        ``distill`` for the others.
-    depth : int
-        For ``rerank``: so many passages a topic are re-ordered.
-    alpha : float
-        For ``hybrid``: the weight of the sparse scores beside the dense ones, as Pyserini's ``search.hybrid`` has it.
-    translations, probability
-        For ``psq``: so many translations of a word at most, and those alone that are at least so probable.
-    """
-
-    topics: str
-    search: str
-    set: list[str] = field(default_factory=list)
-    corpus: str = ""
-    bm25: Bm25Settings = field(default_factory=Bm25Settings)
-    table: TableSettings | None = None
-    file: str = ""
-    runs: list[str] = field(default_factory=list)
-    fusion: str = "rrf"
-    by: Literal["maxsim", "pooled", "cross-encoder"] = "maxsim"
-    model: str = ""
-    depth: int = 100
-    alpha: float = 0.1
-    translations: int = 5
-    probability: float = 0.05
-
-    def __post_init__(self) -> None:
-        if (self.search == "psq") != (self.table is not None):
-            raise RecipeError("`table` is needed for `search: psq`, and for that alone")
-        if self.fusion not in METHODS and not self.tuned:
-            raise RecipeError(
-                f"unknown fusion {self.fusion!r}, or one that must be tuned; known are {', '.join(METHODS)}, "
-                "and files (.json) that `fuse --save` wrote"
-            )
-        if not self.lexical and self.bm25 != Bm25Settings():
-            raise RecipeError("`bm25` is for `search: bm25` and `search: psq`")
-        if (self.search in ("fuse", "rerank", "hybrid")) != bool(self.runs):
-            raise RecipeError("`runs` is needed for `search: fuse`, `rerank` and `hybrid`, and for those alone")
-        wanted = {"rerank": 1, "hybrid": 2}.get(self.search, len(self.runs))
-        if len(self.runs) != wanted:
-            raise RecipeError(f"`search: {self.search}` wants {wanted} of `runs`, got {len(self.runs)}")
-        if (self.search == "rerank") != bool(self.model):
-            raise RecipeError("`model` is needed for `search: rerank`, and for that alone")
-        if self.search != "rerank" and (self.by, self.depth) != ("maxsim", 100):
-            raise RecipeError("`by` and `depth` are for `search: rerank`")
-        if self.search != "hybrid" and self.alpha != 0.1:
-            raise RecipeError("`alpha` is for `search: hybrid`")
-        if self.depth < 1:
-            raise RecipeError(f"depth must be at least 1, got {self.depth}")
-        if (self.search == "run") != bool(self.file):
-            raise RecipeError("`file` is needed for `search: run`, and for that alone")
-        if self.translations < 1 or not 0 <= self.probability <= 1:
-            problem = f"got {self.translations} and {self.probability:g}"
-            raise RecipeError(f"translations must be at least 1 and probability from 0 to 1, {problem}")
-        if self.set and not self.distils:
-            raise RecipeError(f"`set` is for recipes (.yaml), not for {self.source or self.search}")
-
-    @property
-    def lexical(self) -> bool:
-        """Whether Lucene searches."""
-        return self.search in ("bm25", "psq")
-
-    @property
-    def source(self) -> str:
-        """The model or recipe that searches, re-ranks or makes the translation table; empty if there is none."""
-        if self.table is not None:
-            return self.table.encoder
-        if self.search == "rerank":
-            return self.model
-        return "" if self.lexical or self.search in ("fuse", "hybrid", "run") else self.search
-
-    @property
-    def tuned(self) -> bool:
-        """Whether its fusion was tuned elsewhere."""
-        return self.fusion.endswith(".json")
-
-    @property
-    def distils(self) -> bool:
-        """Whether its model is made from a recipe."""
-        return self.source.endswith((".yaml", ".yml"))
-
-
-@dataclass(frozen=True)
 class Study:
     """An experiment on one collection.
 
@@ -209,6 +71,9 @@ class Study:
         The set of topics, translated by people, against which BLEU and chrF of the others are reported.
     baseline : str or None
         The run that all others are tested against; None tests all pairs.
+    seeds : list of int
+        Each run of a recipe, and each of such runs, is made with every one of these, and their mean on each topic is
+        compared; the first seed of all runs comes before the second. Empty: once, with the recipe's own.
     hits : int
         Passages a topic in the runs.
     title : str
@@ -227,6 +92,7 @@ class Study:
     bm25_fields: list[Literal["title", "text"]] = field(default_factory=lambda: ["title", "text"])
     reference: str | None = None
     baseline: str | None = None
+    seeds: list[int] = field(default_factory=list)
     hits: int = 100
     title: str = ""
     texts: bool = True
@@ -238,10 +104,11 @@ class Study:
             raise RecipeError("bm25_fields must name title, text or both")
         self.each_topics()
         self.each_corpus()
-        runs = self.each_run()
-        if not runs:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise RecipeError(f"seeds must differ, got {self.seeds}")
+        if not self.each_run():
             raise RecipeError("runs must name at least one run")
-        if self.baseline is not None and self.baseline not in runs:
+        if self.baseline is not None and self.baseline not in self.runs:
             raise RecipeError(f"the baseline {self.baseline!r} is not one of its runs")
         if self.reference is not None and self.reference not in self.topics:
             raise RecipeError(f"the reference {self.reference!r} is not one of its topics")
@@ -280,7 +147,37 @@ class Study:
         return {str(name): check(entry, TranslatedCorpus, f"corpora {name}") for name, entry in self.corpora.items()}
 
     def each_run(self) -> dict[str, StudyRun]:
-        """Give the runs by name.
+        """Give the runs by name, in the order in which they are made; that of a seed is ``NAME.seed-N``.
+
+        Raises
+        ------
+        RecipeError
+            As :meth:`each_system`; two runs of one name.
+        """
+        systems = self.each_system()
+        made: dict[str, StudyRun] = {}
+        for seed in self.seeds or [0]:
+            for name, run in systems.items():
+                if not self._drawn(name, systems):
+                    made.setdefault(name, run)
+                    continue
+                if (own := _seeded(name, seed)) in systems:
+                    raise RecipeError(f"two runs are named {own!r}")
+                runs = [_seeded(each, seed) if self._drawn(each, systems) else each for each in run.runs]
+                made[own] = replace(run, runs=runs, set=[*run.set, f"seed={seed}"] if run.distils else run.set)
+        return made
+
+    def runs_of(self, name: str) -> list[str]:
+        """Give the runs of a system: one, or one a seed."""
+        return [_seeded(name, seed) for seed in self.seeds] if self._drawn(name, self.each_system()) else [name]
+
+    def _drawn(self, name: str, systems: Mapping[str, StudyRun]) -> bool:
+        """Whether it is made with several seeds."""
+        run = systems[name]
+        return bool(self.seeds) and (run.distils or any(self._drawn(each, systems) for each in run.runs))
+
+    def each_system(self) -> dict[str, StudyRun]:
+        """Give what is compared by name, in the order of the table.
 
         Raises
         ------
@@ -304,3 +201,7 @@ class Study:
                 raise RecipeError(f"run {name}: {unknown!r} is not an earlier run")
             made[name] = run
         return made
+
+
+def _seeded(name: str, seed: int) -> str:
+    return f"{name}.seed-{seed}"
