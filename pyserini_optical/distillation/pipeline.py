@@ -248,7 +248,12 @@ def _align(
 
     anchor = recipe.make_objectives("english")
     loss = DistillationLoss(
-        student, vectors, recipe.make_objectives(), special_tokens=recipe.special_tokens, english=anchor
+        student,
+        vectors,
+        recipe.make_objectives(),
+        special_tokens=recipe.special_tokens,
+        english=anchor,
+        mini_batch=recipe.mini_batch,
     )
     foreign = [pair.foreign for pair in pairs]
     columns: dict[str, list[Any]] = {"foreign": foreign}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from pyserini_optical.objectives.representation import Objective, Representation, represent
+from pyserini_optical.objectives.representation import Objective, Representation, represent_in_parts
 from pyserini_optical.objectives.shares import Shares
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class DistillationLoss(nn.Module):
         An anchor: objectives on the student's own reading of the English side, which keep it near the teacher, as
         Reimers and Gurevych do with sentence vectors and DR.DECR with tokens. They are named ``NAME-english`` in the
         log.
+    mini_batch : int, optional
+        The student reads a batch in parts of so many sentences, and each once more for its gradient, so that the memory
+        of large batches (which contrastive objectives want) is that of a part; the gradient is the same [1]_.
 
     Notes
     -----
@@ -52,6 +55,11 @@ class DistillationLoss(nn.Module):
     need not run during training. With an anchor the English sentence is a second text column, and the student runs
     twice a step. Of several processes each has a share of the batch, and the loss is that of all of it
     (:class:`~pyserini_optical.objectives.shares.Shares`).
+
+    References
+    ----------
+    .. [1] Gao, Zhang, Han, Callan. Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup. RepL4NLP
+       2021. (Theirs keeps the vectors' gradients and reads again; reading again within the backward pass is the same.)
 
     Examples
     --------
@@ -66,6 +74,7 @@ class DistillationLoss(nn.Module):
         *,
         special_tokens: bool = False,
         english: Mapping[str, tuple[float, Objective]] | None = None,
+        mini_batch: int | None = None,
     ) -> None:
         super().__init__()
         if not objectives:
@@ -79,6 +88,7 @@ class DistillationLoss(nn.Module):
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in entries.items()})
         special = [] if special_tokens else list(model.tokenizer.all_special_ids)
         self.special_ids = torch.tensor(special, dtype=torch.long)
+        self.mini_batch = mini_batch
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> dict[str, Tensor]:
         """Give each objective's weighted loss, a scalar; the trainer adds them up.
@@ -102,7 +112,7 @@ class DistillationLoss(nn.Module):
         teacher = None
         losses: dict[str, Tensor] = {}
         for features, names in zip(columns, self.sides, strict=True):
-            student = batch.gather(represent(self.model, features, self.special_ids))
+            student = batch.gather(represent_in_parts(self.model, features, self.special_ids, self.mini_batch))
             teacher = teacher or self.teacher.rows(batch.rows, student.tokens.device)
             losses |= {name: self.weights[name] * self.objectives[name](student, teacher) for name in names}
         return losses

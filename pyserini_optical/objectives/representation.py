@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,32 @@ def represent(model: Any, features: dict[str, Any], special_ids: Tensor) -> Repr
         mask=token_mask(features, special_ids),
         pooled=functional.normalize(output["sentence_embedding"].float(), dim=-1),
     )
+
+
+def represent_in_parts(
+    model: Any, features: dict[str, Any], special_ids: Tensor, mini_batch: int | None
+) -> Representation:
+    """Run a model as :func:`represent` does, over parts of the batch that it reads again in the backward pass.
+
+    Parameters
+    ----------
+    model, features, special_ids
+        As for :func:`represent`.
+    mini_batch : int or None
+        Sentences in a part; None for the whole batch at once, which is not read again.
+    """
+    rows = len(features["input_ids"])
+    if mini_batch is None or mini_batch >= rows:
+        return represent(model, features, special_ids)
+
+    def read(start: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        part = {
+            name: value[start : start + mini_batch] if isinstance(value, Tensor) and len(value) == rows else value
+            for name, value in features.items()
+        }
+        made = represent(model, part, special_ids)
+        return made.tokens, made.mask, made.pooled
+
+    parts = [checkpoint(read, start, use_reentrant=False) for start in range(0, rows, mini_batch)]
+    tokens, masks, pooled = zip(*parts, strict=True)
+    return Representation(torch.cat(tokens), torch.cat(masks), None if pooled[0] is None else torch.cat(pooled))

@@ -71,6 +71,8 @@ class Study:
         The set of topics, translated by people, against which BLEU and chrF of the others are reported.
     baseline : str or None
         The run that all others are tested against; None tests all pairs.
+    set : list of str
+        Settings over every recipe of its runs, below those of the run.
     seeds : list of int
         Each run of a recipe, and each of such runs, is made with every one of these, and their mean on each topic is
         compared; the first seed of all runs comes before the second. Empty: once, with the recipe's own.
@@ -92,6 +94,7 @@ class Study:
     bm25_fields: list[Literal["title", "text"]] = field(default_factory=lambda: ["title", "text"])
     reference: str | None = None
     baseline: str | None = None
+    set: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     hits: int = 100
     title: str = ""
@@ -104,7 +107,7 @@ class Study:
             raise RecipeError("bm25_fields must name title, text or both")
         self.each_topics()
         self.each_corpus()
-        if len(set(self.seeds)) < len(self.seeds):
+        if len(dict.fromkeys(self.seeds)) < len(self.seeds):
             raise RecipeError(f"seeds must differ, got {self.seeds}")
         if not self.each_run():
             raise RecipeError("runs must name at least one run")
@@ -199,7 +202,7 @@ class Study:
             unknown = next((each for each in run.runs if each not in made), None)
             if unknown is not None:
                 raise RecipeError(f"run {name}: {unknown!r} is not an earlier run")
-            made[name] = run
+            made[name] = replace(run, set=[*self.set, *run.set]) if run.distils else run
         return made
 
 

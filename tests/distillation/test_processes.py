@@ -133,7 +133,13 @@ def test_late_interaction_the_stages_on_questions_and_a_training_that_diverges(
     relevance = {"topics": [topics], "translations": [translations], "qrels": [qrels], "corpus": corpus}
     quick = {"language": "sw", "topics": [topics], "qrels": [qrels], "corpus": corpus, "rounds": 2, "bm25": False}
     recipes = [
-        write(tmp_path / "late.yaml", late_interaction=True, objectives=RECIPE["objectives"][:2], training=BRIEF),
+        write(
+            tmp_path / "late.yaml",
+            late_interaction=True,
+            objectives=RECIPE["objectives"][:2],
+            mini_batch=3,
+            training=BRIEF,
+        ),
         write(
             tmp_path / "stages.yaml",
             training=BRIEF,

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    MultiVectorEncoder,
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 
 from pyserini_optical.data import Pair
 from pyserini_optical.models.teacher import TeacherVectors
@@ -129,3 +134,39 @@ def test_what_does_not_fit_is_refused_in_words(student: SentenceTransformer, tea
 def test_its_weights_are_in_the_model_card(student: SentenceTransformer, teacher: TeacherVectors) -> None:
     loss = DistillationLoss(student, teacher, {"sentence": (0.5, SentenceMSE())})
     assert loss.get_config_dict() == {"objectives": {"sentence": 0.5}}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_in_parts_the_gradient_is_that_of_the_whole_batch(late: bool, tiny: Path, toy_pairs: list[Pair]) -> None:
+    model = MultiVectorEncoder(str(tiny), device="cpu") if late else SentenceTransformer(str(tiny), device="cpu")
+    model.eval()  # or dropout would be drawn otherwise
+    vectors = TeacherVectors(model, [pair.english for pair in toy_pairs])
+    rows = list(range(11))
+    features = model.preprocess([toy_pairs[row].foreign for row in rows], **({"task": "query"} if late else {}))
+    gradients = []
+    for mini_batch in (None, 4, 11):
+        objectives = {"tokens": (1.0, TokenAlignment()), "batch": (0.5, Contrastive())}
+        loss = DistillationLoss(model, vectors, objectives, mini_batch=mini_batch)
+        model.zero_grad()
+        sum(loss([features], torch.tensor(rows)).values()).backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None})
+    for other in gradients[1:]:
+        torch.testing.assert_close(other, gradients[0], rtol=1e-4, atol=1e-7)
+    assert any(gradient.abs().max() > 1e-4 for gradient in gradients[0].values())
+
+
+def test_parts_want_less_memory_than_the_whole_batch(student: SentenceTransformer, teacher: TeacherVectors) -> None:
+    features = student.preprocess(["a sentence of some words and more"] * 64)
+    kept = []
+    for mini_batch in (None, 8):
+        loss = DistillationLoss(student, teacher, {"batch": (1.0, Contrastive())}, mini_batch=mini_batch)
+        sizes: list[int] = []
+
+        def pack(tensor: torch.Tensor, sizes: list[int] = sizes) -> torch.Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss([features], torch.arange(64) % 8)["batch"]
+        kept.append(sum(sizes))
+    assert kept[1] < kept[0] / 4
