@@ -7,28 +7,23 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from pyserini_optical.data import (
     Manifest,
     Pair,
     Pathish,
-    filter_bitext,
-    fingerprint,
     fingerprint_files,
     fingerprint_texts,
     only_process,
-    read_bitext,
-    read_topics,
 )
 from pyserini_optical.distillation.card import model_card
 from pyserini_optical.distillation.checkpoint import MANIFEST, Checkpoint
-from pyserini_optical.distillation.quick import QuickLesson, distil_quick, read_quick_lesson, without_files
+from pyserini_optical.distillation.lessons import Lessons, manifest_of, read_lessons
+from pyserini_optical.distillation.quick import distil_quick
 from pyserini_optical.distillation.recipe import Recipe, load_recipe
-from pyserini_optical.distillation.relevance import Lesson, distil_relevance, read_lesson, without_paths
-from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.distillation.relevance import distil_relevance
+from pyserini_optical.errors import RecipeError
 from pyserini_optical.processes import count, first, is_first
 from pyserini_optical.progress import progress, say
 
@@ -107,8 +102,8 @@ def _check_shares(recipe: Recipe) -> None:
 
 def _distill(recipe: Recipe, checkpoint: Checkpoint, vectors: Path | None) -> Path:
     with first():
-        read = _read(recipe)
-        manifest = _manifest(recipe, read)
+        read = read_lessons(recipe)
+        manifest = manifest_of(recipe, read)
         if checkpoint.is_made(manifest):
             return checkpoint.output
         work = checkpoint.claim(manifest) if is_first() else checkpoint.work
@@ -119,61 +114,8 @@ def _distill(recipe: Recipe, checkpoint: Checkpoint, vectors: Path | None) -> Pa
     return checkpoint.output
 
 
-def _manifest(recipe: Recipe, read: _Read) -> Manifest:
-    """What the checkpoint is made from."""
-    from pyserini_optical.models.table import COUNTING
-    from pyserini_optical.models.transformer import weights_fingerprint
-
-    inputs = {
-        "bitext": fingerprint_texts(text for pair in read.pairs for text in (pair.foreign, pair.english)),
-        "development": fingerprint_texts(text for pair in read.development for text in (pair.foreign, pair.english)),
-        "teacher": weights_fingerprint(recipe.teacher),
-        "student": weights_fingerprint(recipe.student.model or recipe.teacher),
-    }
-    if recipe.student.counts:
-        inputs["counting"] = COUNTING
-    parameters = recipe.as_dict()
-    for path in ("bitext", "development", "exclude"):
-        del parameters[path]
-    if names := parameters["student"].pop("names", []):
-        inputs["names"] = fingerprint_texts(map(fingerprint, names))
-    if read.relevance is not None:
-        inputs["relevance"] = read.relevance.fingerprint
-        parameters["relevance"] = without_paths(parameters["relevance"])
-    if recipe.quick is not None and read.quick is not None:
-        inputs["quick"] = read.quick.fingerprint
-        models = {"generator": recipe.quick.generator, "cross-encoder": recipe.quick.cross_encoder}
-        inputs |= {name: weights_fingerprint(model) for name, model in models.items() if model is not None}
-        parameters["quick"] = without_files(parameters["quick"])
-    return Manifest("distill", inputs=inputs, parameters=parameters)
-
-
-class _Read(NamedTuple):
-    pairs: list[Pair]
-    development: list[Pair]
-    relevance: Lesson | None
-    quick: QuickLesson | None
-
-
-def _read(recipe: Recipe) -> _Read:
-    development = read_bitext(recipe.development) if recipe.development else []
-    exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
-    exclude += [text for pair in development for text in (pair.foreign, pair.english)]
-    pairs, report = filter_bitext([pair for path in recipe.bitext for pair in read_bitext(path)], exclude=exclude)
-    say(f"bitext: {report}")
-    if recipe.bitext and not pairs:
-        raise InputError("no sentence pair is left after filtering", path=recipe.bitext[0], remedy="give more bitext")
-    if recipe.limit is not None and recipe.limit < len(pairs):
-        chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.limit]
-        pairs = [pairs[number] for number in chosen]
-        say(f"drawn: {len(pairs):,} pairs")
-    relevance = read_lesson(recipe.relevance, exclude) if recipe.relevance is not None else None
-    quick = read_quick_lesson(recipe.quick, exclude) if recipe.quick is not None else None
-    return _Read(pairs, development, relevance, quick)
-
-
 def _make(
-    recipe: Recipe, read: _Read, work: Path, teacher_mark: str, kept: Path | None
+    recipe: Recipe, read: Lessons, work: Path, teacher_mark: str, kept: Path | None
 ) -> tuple[Model, list[dict[str, Any]]]:
     from transformers import set_seed
 

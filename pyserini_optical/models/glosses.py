@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
 _GLOSSES, _AFFIXES, _LETTERS, _NAMES = GLOSS_FILES
+# By this a model is known whose glosses are written and read as they are here; raised when that changes.
+READING = "2"
+
 _REMEDY = "fetch or distil the model again"
 # Between a prefix and an ending, in the file.
 _STEM = "…"

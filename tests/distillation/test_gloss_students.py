@@ -13,7 +13,7 @@ from pyserini_optical.cli import main
 from pyserini_optical.distillation import Recipe, distill
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import RecipeError
-from pyserini_optical.models import load_encoder
+from pyserini_optical.models import glosses, load_encoder
 
 
 def recipe(tiny: Path, bitext: Path, *, epochs: int, names: list[str] | None = None) -> Recipe:
@@ -36,6 +36,16 @@ def test_untrained_it_is_the_teacher_on_glosses(tiny: Path, toy_files: tuple[Pat
     )
     # Documents are the teacher's own.
     assert student.document_fingerprint == teacher.document_fingerprint
+
+
+def test_glosses_of_an_earlier_kind_are_made_again(
+    tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(glosses, "READING", "1")
+    folder = distill(recipe(tiny, toy_files[0], epochs=0), tmp_path / "student")
+    monkeypatch.undo()
+    distill(recipe(tiny, toy_files[0], epochs=0), tmp_path / "student")
+    assert json.loads((folder / "manifest.json").read_text())["inputs"]["reading"] == glosses.READING
 
 
 @pytest.mark.parametrize("kind", ["auto", "tct_colbert"])

@@ -169,9 +169,9 @@ def test_fewer_pairs_are_among_more(recipe: Recipe, tmp_path: Path, capsys: pyte
     second = json.loads((distill(replace(few, seed=1), tmp_path / "b") / "manifest.json").read_text())
     assert first["inputs"]["bitext"] != second["inputs"]["bitext"]
     assert "relevance" not in first["parameters"]
-    from pyserini_optical.distillation.pipeline import _read
+    from pyserini_optical.distillation.lessons import read_lessons
 
-    small, large = (set(_read(replace(few, limit=size))[0]) for size in (20, 50))
+    small, large = (set(read_lessons(replace(few, limit=size))[0]) for size in (20, 50))
     assert (len(small), len(large)) == (20, 50)
     assert small < large
 
