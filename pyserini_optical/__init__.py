@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyserini_optical.retrieve import encode_corpus as encode_corpus
     from pyserini_optical.retrieve import encode_tokens as encode_tokens
     from pyserini_optical.retrieve import export_collection as export_collection
+    from pyserini_optical.retrieve import export_to_lucene as export_to_lucene
     from pyserini_optical.retrieve import fuse as fuse
     from pyserini_optical.retrieve import rerank as rerank
     from pyserini_optical.retrieve import search as search
@@ -70,6 +71,7 @@ __all__ = [
     "encode_corpus",
     "encode_tokens",
     "export_collection",
+    "export_to_lucene",
     "fine_tune",
     "fuse",
     "generate",

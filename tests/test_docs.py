@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,11 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# Commands that take minutes, the project's corpora, a network or what only some machines have.
+# Commands that take minutes, the project's corpora, a network or what only some machines or later Pyserinis have.
 PARSED_ONLY = re.compile(
     r"pyserini-optical (quickstart|study|fine-tune|train-generator|generate"
-    r"|translate (marian|apertium):|distill (?!.*bitext=)|encode .*--engine ray)"
+    r"|translate (marian|apertium):|distill (?!.*bitext=)|encode .*--engine ray"
+    r"|export .*--engine lucene|rerank \S+ lucene/)"
 )
 # What the shell itself does.
 SHELL = ("python3 -m venv .venv", ". .venv/bin/activate")
@@ -133,10 +136,25 @@ def check_files(command: list[str]) -> None:
     """Look for the files of the repository that a command names."""
     for word in command:
         if (
-            re.match(r"(encoders|runs|benchmarks|docs|tests)/.*\.(ya?ml|md|py|html)$", word)
+            re.match(r"(encoders|runs|benchmarks|docs|tests)/.*\.(ya?ml|md|py|html|sh)$", word)
             or word == "constraints.txt"
         ):
             assert (ROOT / word).exists(), f"{word} is not in the repository"
+
+
+def check_script(command: list[str]) -> None:
+    """Run a script of the repository with a stand-in for our command, and look at the commands that it would give."""
+    with tempfile.TemporaryDirectory() as folder:
+        stand_in, given = Path(folder, "pyserini-optical"), Path(folder, "given.txt")
+        stand_in.write_text(f'#!/bin/sh\necho "$@" >> {given}\n')
+        stand_in.chmod(0o755)
+        path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=True)
+        for line in dict.fromkeys(given.read_text().splitlines() if given.exists() else []):
+            asked = ["pyserini-optical", *line.split()]
+            check_files(asked)
+            _parser().parse_args(asked[1:])
+            check_settings(asked)
 
 
 def run_line(line: str) -> None:
@@ -161,6 +179,8 @@ def run_line(line: str) -> None:
         setup.read(ROOT / "setup.cfg")
         for extra in re.findall(r"\.\[(\w+)\]", line):
             assert extra in setup["options.extras_require"], f"setup.cfg has no extra {extra}"
+    elif command[0] == "sh":
+        check_script(command)
     elif command[0] in ("paste", "printf"):
         subprocess.run(["bash", "-c", line], check=True)
     elif command[0] == "mkdocs":

@@ -108,12 +108,12 @@ def bm25_index(
     target = Path(index_dir)
     if target.exists():
         raise InputError("is there already", path=target, remedy="remove it or name another directory")
-    with _work_beside(target) as work:
+    with work_beside(target) as work:
         documents, index = work / "documents", work / "index"
         count = _write_documents(corpus, documents, fields)
         # fmt: off
         java_class("io.anserini.index.IndexCollection").main([
-            "-collection", "JsonCollection", "-input", _java_path(documents), "-index", _java_path(index),
+            "-collection", "JsonCollection", "-input", java_path(documents), "-index", java_path(index),
             *index_options(language, analyzer),
             "-generator", "DefaultLuceneDocumentGenerator", "-threads", str(len(os.listdir(documents))),
             "-memoryBuffer", "256", "-quiet",
@@ -270,7 +270,7 @@ def _plain(path: Pathish, stack: ExitStack) -> str:
 
 
 @contextmanager
-def _work_beside(target: Path) -> Iterator[Path]:
+def work_beside(target: Path) -> Iterator[Path]:
     """Give an empty directory on the same disk, removed at the end, to one process at a time."""
     work = target.with_name(f".{target.name}.work")
     with only_process(target):
@@ -305,13 +305,13 @@ def _write_documents(corpus: Pathish, folder: Path, fields: tuple[str, ...]) -> 
     return count
 
 
-def _java_path(path: Path) -> str:
+def java_path(path: Path) -> str:
     """Name a file for Java, which goes on in the directory in which it was started when Python leaves that."""
     return str(path.absolute())
 
 
 def _open(index: Path, language: str, analyzer: str) -> Any:
     """Open an index with Anserini's searcher itself: Pyserini's wrapper would import torch first."""
-    searcher = java_class("io.anserini.search.SimpleSearcher")(_java_path(index))
+    searcher = java_class("io.anserini.search.SimpleSearcher")(java_path(index))
     set_analyzer(searcher, language, analyzer)
     return searcher

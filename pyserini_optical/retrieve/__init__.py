@@ -11,17 +11,29 @@ if TYPE_CHECKING:
     from pyserini_optical.retrieve.fusion import Fusion as Fusion
     from pyserini_optical.retrieve.fusion import fuse as fuse
     from pyserini_optical.retrieve.fusion import tune_fusion as tune_fusion
+    from pyserini_optical.retrieve.lucene_export import export_to_lucene as export_to_lucene
     from pyserini_optical.retrieve.reranking import rerank as rerank
     from pyserini_optical.retrieve.searching import search as search
     from pyserini_optical.retrieve.token_store import encode_tokens as encode_tokens
 
-__all__ = ["Fusion", "encode_corpus", "encode_tokens", "export_collection", "fuse", "rerank", "search", "tune_fusion"]
+__all__ = [
+    "Fusion",
+    "encode_corpus",
+    "encode_tokens",
+    "export_collection",
+    "export_to_lucene",
+    "fuse",
+    "rerank",
+    "search",
+    "tune_fusion",
+]
 
 _HOME = {
     "Fusion": "fusion",
     "encode_corpus": "encoding",
     "encode_tokens": "token_store",
     "export_collection": "export",
+    "export_to_lucene": "lucene_export",
     "fuse": "fusion",
     "rerank": "reranking",
     "search": "searching",

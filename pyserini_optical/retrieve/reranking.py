@@ -23,12 +23,13 @@ from pyserini_optical.data import (
 )
 from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import CheckpointError, InputError
+from pyserini_optical.integration.lucene_tokens import LuceneTokens, is_lucene_tokens
 from pyserini_optical.progress import progress
 from pyserini_optical.retrieve.joined_index import index_folders
 from pyserini_optical.retrieve.maxsim import Vectors, maxsim
 from pyserini_optical.retrieve.pair_scores import score_pairs
 from pyserini_optical.retrieve.searching import Run, open_index_for, run_tag
-from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
+from pyserini_optical.retrieve.token_store import TokenStore, check_tokens, is_token_store
 
 if TYPE_CHECKING:
     from pyserini_optical.models import CrossEncoder, Encoder
@@ -69,7 +70,8 @@ def rerank(
     corpus : path-like
         A JSONL file or flat directory of such, of which only the passages to re-order are read by the model, and their
         vectors held in memory. Instead, for ``maxsim``, what
-        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made; for ``pooled`` an index that
+        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` or
+        :func:`~pyserini_optical.retrieve.lucene_export.export_to_lucene` made; for ``pooled`` an index that
         :func:`~pyserini_optical.retrieve.encoding.encode_corpus` made.
     topics : path-like or mapping of str to str
         Topics file, or text by topic id; each topic of the run must have one.
@@ -150,6 +152,8 @@ def _load(encoder: Encoder | CrossEncoder | Pathish, by: By, device: str | None)
 def _by_maxsim(
     encoder: Encoder, corpus: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
 ) -> Scores:
+    if is_lucene_tokens(corpus):
+        return _by_lucene(encoder, corpus, questions, heads, run)
     if is_token_store(corpus):
         store = TokenStore.open(corpus)
         store.check(encoder)
@@ -162,6 +166,21 @@ def _by_maxsim(
         for topic, head in heads.items():
             tokens, lengths = store.passages(np.array([store.rows[passage] for passage in head], dtype=np.int64))
             found[topic] = maxsim([queries[topic]], tokens, lengths)[0].tolist() if head else []
+            advance(1)
+    return found
+
+
+def _by_lucene(
+    encoder: Encoder, index: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
+) -> Scores:
+    tokens = LuceneTokens.open(index)
+    check_tokens(tokens, encoder)
+    _check_known(heads, tokens.rows, index, run)
+    queries = dict(zip(questions, encoder.query_tokens(list(questions.values())), strict=True))
+    found = {}
+    with progress("re-ranking topics", len(heads)) as advance:
+        for topic, head in heads.items():
+            found[topic] = tokens.scores(queries[topic], [tokens.rows[passage] for passage in head])
             advance(1)
     return found
 

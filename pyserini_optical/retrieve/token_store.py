@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,16 +203,7 @@ class TokenStore:
         CheckpointError
             The store was made by another document encoder than the encoder's, or has vectors of another length.
         """
-        if self.made_by != encoder.token_fingerprint:
-            raise CheckpointError(
-                f"{self.name}: token vectors of another document encoder than that of {encoder.name}; "
-                f"make a store with `encode {encoder.name} CORPUS STORE --tokens`"
-            )
-        if self.dimension != encoder.token_dimension:
-            raise CheckpointError(
-                f"{self.name}: has token vectors of {self.dimension} dimensions, {encoder.name} of "
-                f"{encoder.token_dimension}; distil the encoder again, from the document encoder of this store"
-            )
+        check_tokens(self, encoder)
 
     @property
     def dimension(self) -> int:
@@ -266,6 +257,39 @@ class TokenStore:
         # Twice as fast as NumPy's conversion, which would take most of the time of re-ranking.
         vectors: Vectors = torch.from_numpy(np.array(tokens)).float().numpy()
         return vectors
+
+
+class Tokens(Protocol):
+    """Token vectors of a corpus, wherever they lie: what makes them fit an encoder."""
+
+    @property
+    def name(self) -> str:
+        """Where they are, for messages."""
+        ...
+
+    @property
+    def made_by(self) -> str:
+        """Fingerprint of the document encoder's token vectors."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        ...
+
+
+def check_tokens(tokens: Tokens, encoder: Encoder) -> None:
+    """Refuse an encoder with other documents than these; errors as of :meth:`TokenStore.check`."""
+    if tokens.made_by != encoder.token_fingerprint:
+        raise CheckpointError(
+            f"{tokens.name}: token vectors of another document encoder than that of {encoder.name}; "
+            f"make a store with `encode {encoder.name} CORPUS STORE --tokens`"
+        )
+    if tokens.dimension != encoder.token_dimension:
+        raise CheckpointError(
+            f"{tokens.name}: has token vectors of {tokens.dimension} dimensions, {encoder.name} of "
+            f"{encoder.token_dimension}; distil the encoder again, from the document encoder of this store"
+        )
 
 
 def _token_vectors(encoder: Encoder, texts: list[str]) -> Arrays:

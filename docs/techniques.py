@@ -1,0 +1,216 @@
+"""What the page on distillation techniques is told by the reports of ``runs/distillation-xquad-mlqa``."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+RUNS = Path(__file__).resolve().parent.parent / "runs"
+HERE = RUNS / "distillation-xquad-mlqa"
+LANGUAGES = ("ar", "de", "es", "ha", "hi", "sw")
+# Pairs that all sizes have; the last ones are all pairs there are.
+SIZES = (2000, 5000, 10_000, 20_000, 25_051, 38_894)
+MEASURE = "RR@10"
+
+Report = dict[str, Any]
+
+
+def cells() -> str:
+    """Say which cells are there, and which are not."""
+    lines = [f"| question | {' | '.join(LANGUAGES)} |", f"|---|{'---|' * len(LANGUAGES)}"]
+    for question in ("techniques", "couplings", "relevance"):
+        found = [_seeds(question, language) for language in LANGUAGES]
+        lines.append(f"| {question} | {' | '.join(found)} |")
+    for pairs in SIZES:
+        found = [_seeds("sizes", f"{language}-{pairs}") for language in LANGUAGES]
+        if any(one != _MISSING for one in found):
+            lines.append(f"| sizes: {pairs:,} pairs | {' | '.join(found)} |")
+    return "\n".join(lines)
+
+
+_MISSING = "not run"
+
+
+def _seeds(question: str, name: str) -> str:
+    path = HERE / question / name / "manifest.json"
+    if not path.exists():
+        return _MISSING
+    seeds = json.loads(path.read_text(encoding="utf-8"))["parameters"]["study"]["seeds"]
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+
+
+def techniques() -> str:
+    """Give every technique's mean by language, and its difference to the two baselines over all languages."""
+    return _table("techniques", ("pooled-sentence-mse", "pooled-dr-decr"))
+
+
+def techniques_mlqa() -> str:
+    """Give the same students' means on MLQA-R."""
+    return _table("techniques", (), "mlqa-r-")
+
+
+def couplings_compared() -> str:
+    """Give every coupling's mean by language, and its difference to greedy matching over all languages."""
+    return _table("couplings", ("pooled",))
+
+
+def relevance() -> str:
+    """Give what relevance distillation adds."""
+    return _table("relevance", ("pooled",))
+
+
+def _table(question: str, pools: Sequence[str], collection: str = "") -> str:
+    reports = {language: _report(HERE / question / f"{collection}{language}") for language in LANGUAGES}
+    there = {language: report for language, report in reports.items() if report is not None}
+    if not there:
+        return "Not run yet."
+    pooled = [report for name in pools if (report := _report(HERE / question / name)) is not None]
+    heads = [f"{language} ({len(report['topics']):,})" for language, report in there.items()]
+    heads += [f"− {report['baseline']}, over all" for report in pooled]
+    lines = [f"| {MEASURE} | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
+    first = next(iter(there.values()))
+    best = {language: _best(report) for language, report in there.items()}
+    for name in (run["name"] for run in first["runs"]):
+        row = []
+        for language, report in there.items():
+            mean = _mean(report, name)
+            bold = "**" if name == best[language] else ""
+            row.append("–" if mean is None else f"{bold}{mean:.3f}{bold}{_sign(report, name)}")
+        row += [_difference(report, name) for report in pooled]
+        lines.append(f"| {name} | {' | '.join(row)} |")
+    base = first["baseline"]
+    families = [f"{report['comparisons_per_measure']} with {report['baseline']}" for report in pooled]
+    said = (
+        f"Mean {MEASURE} over the questions (their number in brackets) and seeds. + and −: significantly above or below"
+        f" {base} in this language (p ≤ 0.05, Fisher's randomisation test, Holm's correction over the "
+        f"{first['comparisons_per_measure']} comparisons with it); bold: the best student."
+    )
+    if pooled:
+        said += (
+            " The last columns give the difference over all languages with its 95 % interval, where a question that "
+            f"several languages ask counts once; * marks p ≤ 0.05, corrected over the comparisons ({', '.join(families)})."
+        )
+    return "\n".join([*lines, "", said])
+
+
+def _best(report: Report) -> str:
+    students = [run for run in report["runs"] if not run["name"].startswith("teacher")]
+    return str(max(students, key=lambda run: run["mean"][MEASURE])["name"])
+
+
+def _mean(report: Report, name: str) -> float | None:
+    return next((run["mean"][MEASURE] for run in report["runs"] if run["name"] == name), None)
+
+
+def _contrast(report: Report, name: str) -> dict[str, Any] | None:
+    """Give the comparison with the baseline, as the run less the baseline."""
+    for made in report["contrasts"]:
+        if made["measure"] == MEASURE and {made["run"], made["other"]} == {name, report["baseline"]}:
+            assert made["run"] == name
+            return dict(made)
+    return None
+
+
+def _sign(report: Report, name: str) -> str:
+    made = _contrast(report, name)
+    return "" if made is None or not made["significant"] else " +" if made["difference"] > 0 else " −"
+
+
+def _difference(report: Report, name: str) -> str:
+    made = _contrast(report, name)
+    if made is None:
+        return "–"
+    star = " *" if made["significant"] else ""
+    return f"{made['difference']:+.3f} ({made['low']:+.3f} to {made['high']:+.3f}){star}"
+
+
+def techniques_by_pairs() -> str:
+    """Draw effectiveness against sentence pairs, a picture a language, with the numbers below."""
+    made = []
+    for language in LANGUAGES:
+        reports = {pairs: report for pairs in SIZES if (report := _report(HERE / "sizes" / f"{language}-{pairs}"))}
+        if len(reports) > 1:
+            made.append(_by_pairs(language, reports))
+    return "\n\n".join(made) or "Not run yet."
+
+
+def _by_pairs(language: str, reports: dict[int, Report]) -> str:
+    names = [run["name"] for run in next(iter(reports.values()))["runs"]]
+    lines = [
+        f"| {language}, pairs | {' | '.join(f'{pairs:,}' for pairs in reports)} |",
+        f"|---|{'--:|' * len(reports)}",
+    ]
+    for name in names:
+        values = [f"{_mean(report, name):.3f}{_sign(report, name)}" for report in reports.values()]
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    students = [name for name in names if not name.startswith("teacher")]
+    points = {name: {pairs: _mean(report, name) or 0.0 for pairs, report in reports.items()} for name in students}
+    return f"{_plot(language, points)}\n\n" + "\n".join(lines)
+
+
+def _plot(language: str, points: dict[str, dict[int, float]]) -> str:
+    """Draw lines over the logarithm of the number of pairs."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    # The text stays text, and ids are the same each time.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "techniques"}):
+        figure = Figure(figsize=(7, 3.5), layout="constrained")
+        axes = figure.subplots()
+        for (name, values), style in zip(points.items(), ("-", "--", ":", "-."), strict=False):
+            axes.plot([*values], [*values.values()], style, marker="o", markersize=3, label=name)
+        sizes = sorted({pairs for values in points.values() for pairs in values})
+        axes.set_xscale("log")
+        axes.set_xticks(sizes, [f"{pairs:,}" for pairs in sizes], rotation=20)
+        axes.minorticks_off()
+        axes.set(xlabel="sentence pairs", ylabel=MEASURE, title=language)
+        axes.legend()
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    text = drawn.getvalue()
+    # On one line, or Markdown would take it for text.
+    return " ".join(text[text.index("<svg") :].split())
+
+
+def mixed_pool() -> str:
+    """Give LAReQA's view, if it was measured."""
+    rows = []
+    for path in sorted(HERE.glob("lareqa/*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+            if row["questions"] == row["language"]:
+                rows.append(
+                    f"| {row['language']} + en, {row['pool']:,} | {row['encoder']} | {row['AP@1000']:.3f} "
+                    f"| {row['RankDistance@1000']:.0f} | {row['first_in_foreign']:.2f} |"
+                )
+    if not rows:
+        return "Not run yet."
+    head = "| pool | encoder | mAP | distance of parallel answers' ranks | first rank in the foreign language |"
+    return "\n".join([head, "|---|---|--:|--:|--:|", *rows])
+
+
+def alignment() -> str:
+    """Give how well each coupling's links agree with alignments made by hand."""
+    content = json.loads((RUNS / "alignment" / "report.json").read_text(encoding="utf-8"))
+    rows = {
+        (row["coupling"], row["language"], row["student"]): row
+        for row in content["rows"]
+        if row["layer"] == "contextual"
+    }
+    students = list(dict.fromkeys(key[1:] for key in rows))
+    lines = [f"| coupling | {' | '.join(map(', '.join, students))} |", f"|---|{'--:|' * len(students)}"]
+    for coupling in dict.fromkeys(key[0] for key in rows):
+        cells = []
+        for student in students:
+            row = rows[coupling, *student]
+            low, high = (100 * bound for bound in row["interval"])
+            cells.append(f"{100 * row['error_rate']:.1f} [{low:.1f}, {high:.1f}]")
+        lines.append(f"| {coupling} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _report(folder: Path) -> Report | None:
+    path = folder / "report.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Goes through the cells of the comparison, one seed in all languages before the next, so that what is there is a balanced
+# part of the whole; what is done is skipped. Two processes may share the languages.
+#   sh runs/distillation-xquad-mlqa/run.sh techniques|couplings|relevance|sizes [LANGUAGES [SEEDS [DATA]]]
+#   sh runs/distillation-xquad-mlqa/run.sh pool
+set -e
+here=runs/distillation-xquad-mlqa
+what=$1
+languages=${2:-$(test "$what" = sizes && echo hi sw || echo hi sw es ha de ar)}
+seeds=${3:-0 1 2}
+data=${4:-../shared/data}
+
+cell() { # FILE LANGUAGE COLLECTION OUTPUT SETTING…
+    file=$1 language=$2 collection=$3 output=$4
+    shift 4
+    case $collection in
+        afriqa) set -- "$@" --set "questions=afriqa/$language.test" --set "qrels=afriqa/$language.test.qrels" \
+            --set "human=afriqa/$language.test.human-translated-en" ;;
+        *) set -- "$@" --set "questions=$collection/$language" --set "qrels=$collection/qrels" \
+            --set "human=$collection/en" ;;
+    esac
+    pyserini-optical study "$here/$file.yaml" --output "$here/$output" --set "data=$data" --set "language=$language" \
+        --set "seeds=[$upto]" "$@"
+}
+
+pool() { # BASELINE OUTPUT REPORT…
+    baseline=$1 output=$2
+    shift 2
+    test $# -lt 2 || pyserini-optical compare "$@" --baseline "$baseline" --report "$here/$output"
+}
+
+reports() { # FOLDER: those of single languages, as LANGUAGE=PATH
+    for report in "$here/$1"/*/report.json; do
+        language=$(basename "$(dirname "$report")")
+        case $language in pooled*|mlqa-r-*) ;; *) echo "$language=$report" ;; esac
+    done
+}
+
+if [ "$what" = pool ]; then
+    for baseline in sentence-mse dr-decr; do
+        # shellcheck disable=SC2046
+        pool $baseline techniques/pooled-$baseline $(reports techniques)
+    done
+    # shellcheck disable=SC2046
+    pool greedy couplings/pooled $(reports couplings)
+    # shellcheck disable=SC2046
+    pool dr-decr relevance/pooled $(reports relevance)
+    exit
+fi
+
+upto=
+for seed in $seeds; do
+    upto=${upto:+$upto,}$seed
+    for language in $languages; do
+        collection=xquad
+        case $language in ha|sw) collection=afriqa ;; esac
+        case $what-$language in
+            sizes-*)
+                case $language in hi) all="25051 0.2" ;; sw) all="38894 0.1286" ;; *) exit 2 ;; esac
+                for size in "2000 2.5" "5000 1" "10000 0.5" "20000 0.25" "$all"; do
+                    cell sizes "$language" $collection "sizes/$language-${size% *}" \
+                        --set "pairs=${size% *}" --set "epochs=${size#* }"
+                done ;;
+            relevance-sw) ;; # no questions to learn from
+            relevance-ha)
+                cell relevance ha afriqa relevance/ha --set learnt=afriqa/ha.train --set learnt_qrels=afriqa/ha.train.qrels \
+                    --set learnt_human=afriqa/ha.train.human-translated-en ;;
+            relevance-*) cell relevance "$language" xquad "relevance/$language" --set "learnt=mlqa-r/$language" ;;
+            techniques-sw|techniques-ha) cell techniques "$language" afriqa "techniques/$language" ;;
+            techniques-*)
+                cell techniques "$language" xquad "techniques/$language"
+                cell techniques "$language" mlqa-r "techniques/mlqa-r-$language" ;;
+            *) cell "$what" "$language" $collection "$what/$language" ;;
+        esac
+    done
+done
