@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pyserini_optical.data.fields import checked_id, checked_text, shown
 from pyserini_optical.data.files import Pathish
 from pyserini_optical.data.jsonl import read_objects, string
+from pyserini_optical.data.repeats import Repeats
 from pyserini_optical.errors import InputError
 
 _ID_KEYS = ("id", "_id", "docid")
@@ -29,8 +30,8 @@ def read_corpus(path: Pathish) -> Iterator[Passage]:
     """Yield the passages of a JSONL file, or of all those in a directory.
 
     Each line is an object with ``id`` (or ``_id``, ``docid``), ``text`` (or ``contents``) and perhaps ``title``; of
-    several such keys the first counts, others are passed over. A whole number as an id is taken as its digits. Only
-    the ids are kept in memory.
+    several such keys the first counts, others are passed over. A whole number as an id is taken as its digits. In
+    memory stay 8 bytes a passage.
 
     Parameters
     ----------
@@ -47,19 +48,36 @@ def read_corpus(path: Pathish) -> Iterator[Passage]:
     ------
     InputError
         A line that is not as above, an empty text, an id that is empty, repeated or holds white space, or no passage.
-        What stands before the mistake has been yielded by then.
+        What stands before the mistake has been yielded by then, and of a repeated id perhaps many more.
     """
-    seen: set[str] = set()
-    for file in _files(Path(path)):
+    ids = Repeats()
+    empty = True
+    for _, _, passage in _lines(Path(path)):
+        empty = False
+        if suspects := ids.add(passage.id):
+            _check_ids(Path(path), suspects)
+        yield passage
+    if empty:
+        raise InputError("holds no passages", path=path, remedy="check that it is the right corpus")
+    if suspects := ids.rest():
+        _check_ids(Path(path), suspects)
+
+
+def _lines(path: Path) -> Iterator[tuple[Path, int, Passage]]:
+    for file in _files(path):
         for number, record in read_objects(file):
-            passage = _passage(record, file, number)
+            yield file, number, _passage(record, file, number)
+
+
+def _check_ids(path: Path, suspects: set[int]) -> None:
+    """Read again, and name the first id that really stands twice, if one does, of those whose hashes do."""
+    seen: set[str] = set()
+    for file, number, passage in _lines(path):
+        if hash(passage.id) in suspects:
             if passage.id in seen:
                 remedy = "every passage needs an id of its own"
                 raise InputError(f"id {shown(passage.id)} stands twice", path=file, line=number, remedy=remedy)
             seen.add(passage.id)
-            yield passage
-    if not seen:
-        raise InputError("holds no passages", path=path, remedy="check that it is the right corpus")
 
 
 def _files(path: Path) -> list[Path]:
