@@ -35,7 +35,8 @@ from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.progress import say
 from pyserini_optical.retrieve import encode_tokens, rerank, search
 from pyserini_optical.retrieve.faiss_index import PQ_LEAST, IndexType, open_index, write_index
-from pyserini_optical.retrieve.token_store import Codes, TokenStore
+from pyserini_optical.retrieve.token_encoding import Codes
+from pyserini_optical.retrieve.token_store import TokenStore
 
 Run = dict[str, dict[str, float]]
 

@@ -24,7 +24,8 @@ from pyserini_optical.data import Passage, read_corpus, write_text
 from pyserini_optical.models import Encoder, load_encoder
 from pyserini_optical.retrieve import encode_corpus, encode_tokens
 from pyserini_optical.retrieve.faiss_index import IndexType
-from pyserini_optical.retrieve.token_store import Codes, TokenStore
+from pyserini_optical.retrieve.token_encoding import Codes
+from pyserini_optical.retrieve.token_store import TokenStore
 
 
 def measure(given: argparse.Namespace, folder: Path) -> Row:

@@ -82,7 +82,7 @@ def _table(question: str, pools: Sequence[str], collection: str = "") -> str:
         row += [_difference(report, name) for report in pooled]
         lines.append(f"| {name} | {' | '.join(row)} |")
     base = first["baseline"]
-    families = [f"{report['comparisons_per_measure']} with {report['baseline']}" for report in pooled]
+    families = [f"the {report['comparisons_per_measure']} comparisons with {report['baseline']}" for report in pooled]
     said = (
         f"Mean {MEASURE} over the questions (their number in brackets) and seeds. + and −: significantly above or below"
         f" {base} in this language (p ≤ 0.05, Fisher's randomisation test, Holm's correction over the "
@@ -91,7 +91,7 @@ def _table(question: str, pools: Sequence[str], collection: str = "") -> str:
     if pooled:
         said += (
             " The last columns give the difference over all languages with its 95 % interval, where a question that "
-            f"several languages ask counts once; * marks p ≤ 0.05, corrected over the comparisons ({', '.join(families)})."
+            f"several languages ask counts once; * marks p ≤ 0.05, corrected over {' and '.join(families)}."
         )
     return "\n".join([*lines, "", said])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyserini_optical.retrieve.lucene_export import export_to_lucene as export_to_lucene
     from pyserini_optical.retrieve.reranking import rerank as rerank
     from pyserini_optical.retrieve.searching import search as search
-    from pyserini_optical.retrieve.token_store import encode_tokens as encode_tokens
+    from pyserini_optical.retrieve.token_encoding import encode_tokens as encode_tokens
 
 __all__ = [
     "Fusion",
@@ -31,7 +31,7 @@ __all__ = [
 _HOME = {
     "Fusion": "fusion",
     "encode_corpus": "encoding",
-    "encode_tokens": "token_store",
+    "encode_tokens": "token_encoding",
     "export_collection": "export",
     "export_to_lucene": "lucene_export",
     "fuse": "fusion",

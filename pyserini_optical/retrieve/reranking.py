@@ -70,7 +70,7 @@ def rerank(
     corpus : path-like
         A JSONL file or flat directory of such, of which only the passages to re-order are read by the model, and their
         vectors held in memory. Instead, for ``maxsim``, what
-        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` or
+        :func:`~pyserini_optical.retrieve.token_encoding.encode_tokens` or
         :func:`~pyserini_optical.retrieve.lucene_export.export_to_lucene` made; for ``pooled`` an index that
         :func:`~pyserini_optical.retrieve.encoding.encode_corpus` made.
     topics : path-like or mapping of str to str

@@ -51,7 +51,7 @@ def search(
         It encodes the topics.
     index : path-like
         Faiss directory, ours or Pyserini's; a folder that holds several, which are searched as one; or what
-        :func:`~pyserini_optical.retrieve.token_store.encode_tokens` made, of which every passage is scored.
+        :func:`~pyserini_optical.retrieve.token_encoding.encode_tokens` made, of which every passage is scored.
     topics : path-like or mapping of str to str
         Topics file, or text by topic id.
     run : path-like, optional

@@ -2,118 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from os import PathLike
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint, one_process, read_corpus, read_lines
+from pyserini_optical.data import Manifest, Pathish, read_lines
 from pyserini_optical.data.fields import shown
-from pyserini_optical.errors import CheckpointError, InputError
+from pyserini_optical.errors import CheckpointError
 from pyserini_optical.progress import progress
 from pyserini_optical.retrieve.maxsim import Vectors
-from pyserini_optical.retrieve.ray_engine import choose_engine
 from pyserini_optical.retrieve.residual_codes import ResidualCodes
-from pyserini_optical.retrieve.sharding import MANIFEST, CorpusFolder, Part, docid_file
-from pyserini_optical.retrieve.shards import Arrays, Shards
+from pyserini_optical.retrieve.sharding import MANIFEST
+from pyserini_optical.retrieve.shards import Arrays
 
 if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
 
-Codes = Literal["float16", "4-bit", "2-bit"]
-
-_STEP = "encode tokens"
-_TOKENS, _OFFSETS, _CODEBOOK = "tokens.npy", "offsets.npy", "codebook.npz"
+TOKENS, OFFSETS, CODEBOOK = "tokens.npy", "offsets.npy", "codebook.npz"
 
 # Of each passage's tokens, so that re-ranking reads no more than what it scores; of the other files in the manifest.
-_CHECKSUMS = "checksums.npy"
+CHECKSUMS = "checksums.npy"
 
 _REMEDY = "remove the folder and encode the corpus again"
 
 # Passages that are encoded together in memory.
 _PART = 1024
 
-# Token vectors on which a code is trained.
-_SAMPLE = 2**16
-
-
-@one_process("store")
-def encode_tokens(
-    encoder: Encoder | Pathish,
-    corpus: Pathish,
-    store: Pathish,
-    *,
-    codes: Codes = "float16",
-    part: Part | None = None,
-    engine: Literal["ray"] | None = None,
-    device: str | None = None,
-) -> Path:
-    """Encode a corpus into a token store, from which :func:`rerank` and :func:`search` score by late interaction.
-
-    Parameters
-    ----------
-    encoder : Encoder, str or path-like
-        Its document encoder is used.
-    corpus : path-like
-        JSONL file, or flat directory of such.
-    store : path-like
-        Directory to make; kept, replaced and gone on with as an index by :func:`encode_corpus`.
-    codes : {"float16", "4-bit", "2-bit"}
-        How vectors are kept: two bytes a dimension, or residual codes; see
-        :class:`~pyserini_optical.retrieve.residual_codes.ResidualCodes`.
-    part, engine : optional
-        Encode a part, or on a Ray cluster, as :func:`encode_corpus` does.
-    device : str, optional
-        Torch device.
-
-    Returns
-    -------
-    Path
-        The directory, with ``tokens.npy``, ``offsets.npy``, ``checksums.npy``, ``docid``, ``manifest.json``, and
-        ``codebook.npz`` for residual codes; of a part, the folder with the shards.
-
-    Raises
-    ------
-    InputError
-        The corpus cannot be read, the codes are unknown, the directory is something else, or there is no such part.
-    CheckpointError
-        The encoder, or a shard of an earlier process, is broken, or no passage has a token.
-    SetupError
-        Ray is not installed, or its cluster failed.
-    """
-    from pyserini_optical.models import load_encoder
-    from pyserini_optical.models.device import machine
-
-    if codes not in get_args(Codes):
-        raise InputError(f"unknown codes {codes!r}", remedy=f"choose from {', '.join(get_args(Codes))}")
-    if isinstance(encoder, str | PathLike):
-        encoder = load_encoder(os.fspath(encoder), device)
-    inputs = {"corpus": fingerprint(corpus), "encoder": encoder.token_fingerprint}
-    manifest = Manifest(_STEP, inputs=inputs, parameters={"codes": codes}, machine=machine(encoder.device))
-    files = ("docid", _OFFSETS, _TOKENS) + (() if codes == "float16" else (_CODEBOOK,))
-    folder = CorpusFolder(store, manifest, files, "a token store", self_checked=(_TOKENS,))
-    workers = choose_engine(engine, encoder, _token_vectors, part, device)
-    if folder.is_made(part):
-        return Path(store)
-    total = sum(1 for _ in read_corpus(corpus))
-    bits = 0 if codes == "float16" else int(codes[0])
-    encode = partial(_token_vectors, encoder)
-    if part is not None:
-        return folder.make_part(corpus, total, encode, part)
-    folder.make(corpus, total, encode, lambda made, shards: _write(made, shards, bits), workers)
-    return Path(store)
-
 
 def is_token_store(path: Pathish) -> bool:
     """Tell whether a path is a token store rather than an index or a corpus."""
-    return (Path(path) / _OFFSETS).is_file()
+    return (Path(path) / OFFSETS).is_file()
 
 
 @dataclass
@@ -157,15 +81,15 @@ class TokenStore:
             passage's are checked when they are first read.
         """
         folder = Path(folder)
-        if not all((folder / name).is_file() for name in (MANIFEST, "docid", _OFFSETS, _TOKENS)):
+        if not all((folder / name).is_file() for name in (MANIFEST, "docid", OFFSETS, TOKENS)):
             raise CheckpointError(f"{folder}: not a whole token store; {_REMEDY}")
         manifest = Manifest.load(folder / MANIFEST)
         manifest.check(folder, _REMEDY)
-        checksums = _array(folder / _CHECKSUMS) if _CHECKSUMS in manifest.outputs else None
-        offsets, tokens = _array(folder / _OFFSETS), _array(folder / _TOKENS, "r")
+        checksums = _array(folder / CHECKSUMS) if CHECKSUMS in manifest.outputs else None
+        offsets, tokens = _array(folder / OFFSETS), _array(folder / TOKENS, "r")
         docids = [docid for _, docid in read_lines(folder / "docid")]
         coded = tokens.dtype.fields is not None
-        codes = ResidualCodes.load(folder / _CODEBOOK) if coded else None
+        codes = ResidualCodes.load(folder / CODEBOOK) if coded else None
         store = cls(str(folder), docids, offsets, tokens, codes, manifest.inputs.get("encoder", ""), checksums)
         dtype = codes.dtype if codes else np.dtype("<f2")
         if (
@@ -187,7 +111,7 @@ class TokenStore:
         parts: list[Arrays] = []
         with progress("encoding passages", len(texts)) as advance:
             for start in range(0, len(texts), _PART):
-                parts.append(_token_vectors(encoder, texts[start : start + _PART]))
+                parts.append(token_vectors(encoder, texts[start : start + _PART]))
                 advance(len(parts[-1]["lengths"]))
         lengths = np.concatenate([np.zeros(1, dtype=np.int64), *(part["lengths"] for part in parts)])
         tokens = [part["vectors"] for part in parts] or [np.zeros((0, encoder.token_dimension), dtype=np.float16)]
@@ -244,9 +168,9 @@ class TokenStore:
         if self.checksums is None:
             return
         for row in rows[~self._checked[rows]]:
-            if _crc(self.tokens[self.offsets[row] : self.offsets[row + 1]]) != self.checksums[row]:
+            if checksum(self.tokens[self.offsets[row] : self.offsets[row + 1]]) != self.checksums[row]:
                 place = f"the token vectors of passage {shown(self.docids[row])}"
-                raise CheckpointError(f"{self.name}/{_TOKENS}: {place} are damaged; {_REMEDY}")
+                raise CheckpointError(f"{self.name}/{TOKENS}: {place} are damaged; {_REMEDY}")
         self._checked[rows] = True
 
     def _decoded(self, tokens: NDArray[Any]) -> Vectors:
@@ -292,46 +216,13 @@ def check_tokens(tokens: Tokens, encoder: Encoder) -> None:
         )
 
 
-def _token_vectors(encoder: Encoder, texts: list[str]) -> Arrays:
+def token_vectors(encoder: Encoder, texts: list[str]) -> Arrays:
+    """Encode passages: ``vectors`` of float16, one passage behind the other, and ``lengths``."""
     tokens = encoder.passage_tokens(texts)
     return {
         "vectors": np.concatenate(tokens).astype(np.float16),
         "lengths": np.array([len(one) for one in tokens], dtype=np.int64),
     }
-
-
-def _write(made: Path, shards: Shards, bits: int) -> None:
-    lengths: list[NDArray[np.int64]] = []
-    sample: list[Vectors] = []
-    draw = np.random.default_rng(0)
-    for shard in shards:
-        vectors = shard.arrays["vectors"]
-        lengths.append(shard.arrays["lengths"])
-        if bits:
-            wanted = -(-_SAMPLE * len(shard.docids) // shards.passages)
-            chosen = draw.permutation(len(vectors))[:wanted]
-            sample.append(vectors[chosen].astype(np.float32))
-    offsets = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *lengths]))
-    if not offsets[-1]:
-        raise CheckpointError("no passage has a token that is scored; look at the corpus and the encoder")
-    codes = ResidualCodes.train(np.concatenate(sample), bits) if bits else None
-    if codes:
-        codes.save(made / _CODEBOOK)
-    np.save(made / _OFFSETS, offsets)
-    shape = (int(offsets[-1]),) if codes else (int(offsets[-1]), vectors.shape[1])
-    dtype = codes.dtype if codes else np.dtype("<f2")
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    checksums: list[int] = []
-    # Not through a memory map: a full disk would end the process.
-    with docid_file(made) as take, open(made / _TOKENS, "wb") as file:
-        np.lib.format.write_array_header_2_0(file, header)
-        for shard in shards:
-            vectors = take(shard)["vectors"]
-            block = codes.encode(vectors.astype(np.float32)) if codes else vectors
-            block.tofile(file)
-            ends = np.cumsum(shard.arrays["lengths"])[:-1]
-            checksums += [_crc(passage) for passage in np.split(block, ends)]
-    np.save(made / _CHECKSUMS, np.array(checksums, dtype=np.uint32))
 
 
 def _array(path: Path, mode: Literal["r"] | None = None) -> NDArray[Any]:
@@ -343,5 +234,6 @@ def _array(path: Path, mode: Literal["r"] | None = None) -> NDArray[Any]:
     return found
 
 
-def _crc(tokens: NDArray[Any]) -> int:
+def checksum(tokens: NDArray[Any]) -> int:
+    """CRC-32 of a passage's vectors or codes."""
     return zlib.crc32(np.ascontiguousarray(tokens).view(np.uint8).data)

@@ -11,7 +11,8 @@ from pyserini_optical.data import Manifest, Pair, fingerprint
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models import load_encoder
 from pyserini_optical.retrieve import encode_corpus, encode_tokens, sharding
-from pyserini_optical.retrieve.token_store import Codes, TokenStore, is_token_store
+from pyserini_optical.retrieve.token_encoding import Codes
+from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
 
 TEXTS = [f"passage about {number} and {number % 7}" if number % 5 else "-" for number in range(300)]
 
