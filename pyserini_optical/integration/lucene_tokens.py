@@ -143,7 +143,8 @@ class LuceneTokens:
         if len(rows) != reader.maxDoc():
             raise CheckpointError(f"{folder}: has {reader.maxDoc()} passages and {len(rows)} ids; {_REMEDY}")
         searcher = java_class(f"{_LUCENE}.search.IndexSearcher")(reader.getContext())
-        return cls(str(folder), rows, manifest.parameters["dimension"], manifest.inputs.get("encoder", ""), searcher)
+        dimension = int(manifest.parameters.get("dimension", 0))
+        return cls(str(folder), rows, dimension, manifest.inputs.get("encoder", ""), searcher)
 
     def scores(self, query: Vectors, rows: Sequence[int]) -> list[float]:
         r"""Score some passages for a query by Lucene's rescorer, :math:`\sum_i \max_j \cos(q_i, d_j)`.

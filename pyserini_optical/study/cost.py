@@ -68,7 +68,8 @@ def distillation_cost(recipes: Sequence[Recipe]) -> Cost:
         pairs = min(len(bitext), recipe.limit or len(bitext))
         passes = round(pairs * recipe.training.epochs)
         seen += passes
-        sentence = speed(recipe.teacher, tuple(pair.english for pair in bitext[:: max(1, len(bitext) // _SAMPLE)]))
+        sample = tuple(pair.english for pair in bitext[:: max(1, len(bitext) // _SAMPLE)])
+        sentence = speed(recipe.teacher, recipe.late_interaction, sample)
         seconds += 3 * sentence * passes * (2 if recipe.make_objectives("english") else 1)
         drawn = recipe.seed if recipe.limit else None
         teaching = (recipe.teacher, tuple(recipe.bitext), pairs, drawn, recipe.late_interaction)
@@ -82,11 +83,12 @@ def _pairs(paths: tuple[str, ...]) -> list[Pair]:
     return [pair for path in paths for pair in read_bitext(path)]
 
 
-def _seconds_a_sentence(teacher: str, sentences: tuple[str, ...]) -> float:
+def _seconds_a_sentence(teacher: str, late_interaction: bool, sentences: tuple[str, ...]) -> float:
+    from pyserini_optical.models.late_interaction import load_late_interaction
     from pyserini_optical.models.teacher import encode_texts
     from pyserini_optical.models.transformer import load_transformer
 
-    model = load_transformer(teacher)
+    model = load_late_interaction(teacher) if late_interaction else load_transformer(teacher)
     encode_texts(model, sentences[:8], "query")  # the first pass sets things up
     started = time.perf_counter()
     encode_texts(model, sentences, "query")
