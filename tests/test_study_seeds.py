@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_study import RECIPE, STUDY, fill
 
-from pyserini_optical import RecipeError, load_encoder
+from pyserini_optical import RecipeError, distill, load_encoder
 from pyserini_optical.data import read_run
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.distillation import Recipe, load_recipe
@@ -104,7 +104,7 @@ def test_a_further_seed_leaves_the_others_as_they_are(
     made = {line.split()[1].rstrip(":") for line in said if line.startswith("run ")}
     there = {line.split()[1].rstrip(":") for line in said if line.startswith("run ") and "already" in line}
     assert made - there == {"table.seed-5", "both.seed-5"}
-    assert "encoders to distil: 1; sentence pairs that they see: 0; about 0 min" in said
+    assert "encoders to distil: 1; sentence pairs that they see: 0, about 0 min of training" in said
 
 
 def test_the_cost_counts_passes_sides_and_shared_vectors(
@@ -126,9 +126,36 @@ def test_the_cost_counts_passes_sides_and_shared_vectors(
     assert distillation_cost([both]) == Cost(1, 200, 50 + 6 * 100)
     # The seeds see the same pairs, and so share the teacher's vectors, unless each draws its own.
     assert distillation_cost([both, trained("foreign", seed=1)]) == Cost(2, 400, 50 + 9 * 100)
+    assert distillation_cost([replace(both, mini_batch_size=8)]) == Cost(1, 200, 50 + 8 * 100)
     few = [trained("foreign", limit=20, epochs=0.5, seed=seed) for seed in (0, 1)]
     assert distillation_cost(few) == Cost(2, 20, 2 * (10 + 3 * 5))
-    assert str(Cost(3, 15_000, 4000)) == "encoders to distil: 3; sentence pairs that they see: 15,000; about 1 h 7 min"
+    assert (
+        str(Cost(3, 15_000, 4000))
+        == "encoders to distil: 3; sentence pairs that they see: 15,000, about 1 h 7 min of training"
+    )
+
+
+def test_recipes_on_the_same_pairs_share_the_teachers_vectors(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bitext.tsv").write_text("".join(f"neno {n}\tword {n}\n" for n in range(40)))
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("{here}", str(tmp_path)))
+    given = [f"teacher={tiny}", "training.epochs=1", "student.vocabulary=40", "student.start=pieces"]
+    made = []
+    for name, kept, objective in (
+        ("one", "vectors", "contrastive"),
+        ("two", "vectors", "sentence-mse"),
+        ("three", None, "sentence-mse"),
+    ):
+        settings = [*given, f"name={name}", f"objectives=[name: {objective}]"]
+        folder = distill(tmp_path / "recipe.yaml", tmp_path / name, settings=settings, vectors=kept and tmp_path / kept)
+        said = capsys.readouterr().err
+        made.append((said.count("teacher's vectors"), (folder / "model.safetensors").read_bytes()))
+    assert made[0][0] > 0
+    assert made[1][0] == 0
+    assert made[2][0] > 0
+    assert made[1][1] == made[2][1]
+    assert len([path for path in (tmp_path / "vectors").iterdir() if path.is_dir()]) == 1
 
 
 def test_a_sentence_is_timed(tiny: Path, tmp_path: Path) -> None:

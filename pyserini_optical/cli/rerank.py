@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "corpus",
         metavar="CORPUS",
-        help="JSONL; or a token store (`encode --tokens`) for maxsim, an index (`encode`) for pooled",
+        help="JSONL; or for maxsim a token store (`encode --tokens`) or its Lucene export; for pooled an index",
     )
     parser.add_argument("topics", metavar="TOPICS", help="file with a line `id<TAB>text` a topic")
     parser.add_argument("run", metavar="RUN", help="TREC run to re-order")

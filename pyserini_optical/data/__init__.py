@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyserini_optical.data.bitext import FilterReport, Pair, filter_bitext, read_bitext, read_moses
 from pyserini_optical.data.corpora import Passage, read_corpus
 from pyserini_optical.data.files import Pathish, check_output, read_lines, write_beside, write_text
-from pyserini_optical.data.locks import one_process, only_process
+from pyserini_optical.data.locks import one_process, only_process, waiting
 from pyserini_optical.data.manifest import Manifest, fingerprint, fingerprint_files, fingerprint_texts, versions
 from pyserini_optical.data.topics import read_topics, write_topics
 from pyserini_optical.data.trec import order_hits, read_qrels, read_run, write_run
@@ -32,6 +32,7 @@ __all__ = [
     "read_run",
     "read_topics",
     "versions",
+    "waiting",
     "write_beside",
     "write_run",
     "write_text",

@@ -6,11 +6,13 @@ import errno
 import fcntl
 import functools
 import inspect
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -26,6 +28,19 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 # Seconds a part waits where another that is just ending has the shared lock alone for a moment.
 _PATIENCE = 2.0
+
+
+_waits = ContextVar("waits", default=False)
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Let :func:`only_process` in the block wait for another process, which may make just what is needed."""
+    token = _waits.set(True)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
 
 
 @contextmanager
@@ -49,7 +64,8 @@ def only_process(output: Pathish, part: tuple[int, int] | None = None) -> Iterat
     Raises
     ------
     InputError
-        Another process, which is named, makes it, or the folder that would hold it cannot be written to.
+        Another process, which is named, makes it (and :func:`waiting` is not asked for), or the folder that would hold
+        it cannot be written to.
     """
     target = Path(os.path.abspath(output))  # so that it has a name, even where it is `.`
     with ExitStack() as stack:
@@ -119,6 +135,10 @@ def _take(lock: Path, output: Pathish, stack: ExitStack, *, shared: bool = False
             number, _, machine = os.pread(descriptor, 300, 0).decode("utf-8", "replace").partition(" ")
             where = f" on {machine}" if machine not in ("", platform.node()) else ""
             problem = f"is being made by {f'process {number}' if number else 'another process'}{where}"
+            if _waits.get():
+                say(f"{os.fspath(output)}: {problem}; waiting for it")
+                until = math.inf
+                continue
             remedy = "wait until it has ended, or choose another output"
             raise InputError(problem, path=output, remedy=remedy) from None
         except OSError as error:

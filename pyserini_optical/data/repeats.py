@@ -12,9 +12,10 @@ _BLOCK = 2**16
 
 
 class Repeats:
-    """Finds ids that come again, in 8 bytes an id: by their hashes, which two ids may share, if hardly ever.
+    """Finds ids that come again, in 8 bytes an id (twice that while they are sorted): by their hashes.
 
-    Two of 10 million ids share one with a probability of 3 in a million; so what is found is to be looked at again.
+    Two ids may share one, if hardly ever: two of 10 million ids do with a probability of 3 in a
+    million. So what is found is to be looked at again.
     """
 
     def __init__(self) -> None:

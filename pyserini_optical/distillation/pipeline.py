@@ -153,12 +153,14 @@ def _vectors(
     recipe: Recipe, teacher: Model, sentences: list[str], work: Path, teacher_mark: str, kept: Path | None
 ) -> TeacherVectors:
     """Give the teacher's vectors, from where other recipes left them or will find them."""
-    from pyserini_optical.models.teacher import TeacherVectors
+    from pyserini_optical.models.device import machine
+    from pyserini_optical.models.teacher import COMPUTING, TeacherVectors
 
     cache = work / "teacher"
     if kept is not None:
-        how = (teacher_mark, recipe.special_tokens, recipe.late_interaction, recipe.training.max_length)
-        cache = kept / fingerprint_texts([*map(str, how), *sentences])[:16]
+        how = [COMPUTING, machine(str(teacher.device))["precision"], teacher_mark]
+        how += map(str, (recipe.special_tokens, recipe.late_interaction, recipe.training.max_length))
+        cache = kept / fingerprint_texts([*how, *sentences])[:16]
     with ExitStack() as held, progress("teacher's vectors, sentences", len(sentences)) as advance:
         if kept is not None and is_first():
             held.enter_context(only_process(cache))
@@ -195,7 +197,7 @@ def _align(
         recipe.make_objectives(),
         special_tokens=recipe.special_tokens,
         english=anchor,
-        mini_batch=recipe.mini_batch,
+        mini_batch_size=recipe.mini_batch_size,
     )
     foreign = [pair.foreign for pair in pairs]
     columns: dict[str, list[Any]] = {"foreign": foreign}

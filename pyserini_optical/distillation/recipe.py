@@ -140,9 +140,9 @@ class Recipe:
         Of everything random.
     limit : int or None
         Learn from so many pairs of the bitext, drawn with the seed; with the same seed fewer are among more.
-    mini_batch : int or None
+    mini_batch_size : int or None
         The student reads each batch of sentence pairs in parts of so many, twice: large batches for contrastive
-        objectives in the memory of small ones, for a third more time.
+        objectives, with the model's memory of small ones, for a third more time.
     relevance : RelevanceRecipe or None
         A second stage, on questions with translations.
     quick : QuickRecipe or None
@@ -163,7 +163,7 @@ class Recipe:
     documents: Literal["teacher", "self"] = "teacher"
     seed: int = 0
     limit: int | None = None
-    mini_batch: int | None = None
+    mini_batch_size: int | None = None
     relevance: RelevanceRecipe | None = None
     quick: QuickRecipe | None = None
 
@@ -179,7 +179,7 @@ class Recipe:
             raise RecipeError("special_tokens has no effect on late interaction, which leaves them out; remove it")
         if self.seed >= 2**32:
             raise RecipeError(f"seed must be below 2**32, got {self.seed}")
-        for count in ("limit", "mini_batch"):
+        for count in ("limit", "mini_batch_size"):
             if (value := getattr(self, count)) is not None and value < 1:
                 raise RecipeError(f"{count} must be at least 1, got {value}")
         self.make_objectives("english")
@@ -220,7 +220,7 @@ class Recipe:
         student = plain["student"]
         for part, key in (
             (plain, "limit"),
-            (plain, "mini_batch"),
+            (plain, "mini_batch_size"),
             (plain, "relevance"),
             (plain, "quick"),
             (student, "map"),

@@ -7,8 +7,9 @@ in the bytes that ``LateInteractionField`` writes, so that any program on Lucene
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ def write_lucene_tokens(folder: Path, passages: Iterable[tuple[str, Vectors]], m
         Id and token vectors; they are written as they come.
     manifest : Manifest
         What they are; it is saved with the index, as ``late-interaction.json``, and its parameters say ``dimension``.
+
+    Raises
+    ------
+    CheckpointError
+        Lucene cannot write.
     """
     document, field, text, keep, content = (
         java_class(f"{_LUCENE}.{name}")
@@ -79,21 +85,27 @@ def write_lucene_tokens(folder: Path, passages: Iterable[tuple[str, Vectors]], m
     # Merged in order, a passage's number in Lucene is its line in the list of ids.
     settings.setMergePolicy(java_class(f"{_LUCENE}.index.LogDocMergePolicy")())
     settings.setMergeScheduler(java_class(f"{_LUCENE}.index.SerialMergeScheduler")())
-    writer = java_class(f"{_LUCENE}.index.IndexWriter")(_directory(folder), settings)
+    settings.setUseCompoundFile(False)
     head = np.int32(manifest.parameters["dimension"]).astype("<i4").tobytes()
-    with write_text(folder / _IDS) as ids:
-        for docid, vectors in passages:
-            made = document()
-            made.add(text(_ID, docid, keep.YES))
-            if len(vectors):  # the field takes no passage without tokens
-                made.add(field(_TOKENS, content(head + vectors.astype("<f4").tobytes())))
-            writer.addDocument(made)
-            ids.write(f"{docid}\n")
-    writer.forceMerge(1)
-    writer.close()
-    Manifest(
-        manifest.step, inputs=manifest.inputs, parameters=manifest.parameters, outputs=fingerprint_files(folder)
-    ).save(folder / RECORD)
+    with _java_errors(f"{folder.parent}: cannot be written; look whether the disk is full"):
+        writer = java_class(f"{_LUCENE}.index.IndexWriter")(_directory(folder), settings)
+        try:
+            with write_text(folder / _IDS) as ids:
+                for docid, vectors in passages:
+                    made = document()
+                    made.add(text(_ID, docid, keep.YES))
+                    if len(vectors):  # the field takes no passage without tokens
+                        made.add(field(_TOKENS, content(head + vectors.astype("<f4").tobytes())))
+                    writer.addDocument(made)
+                    ids.write(f"{docid}\n")
+            writer.forceMerge(1)
+            writer.close()
+        except BaseException:
+            writer.rollback()  # or this process could not write there again
+            raise
+    # Lucene sees for itself whether the vectors are cut off; to look at all of them would take longer than to re-rank.
+    unchecked = ["write.lock", *(file.name for file in folder.glob("*.dvd"))]
+    replace(manifest, outputs=fingerprint_files(folder, but=unchecked)).save(folder / RECORD)
 
 
 def is_lucene_tokens(path: Pathish) -> bool:
@@ -130,7 +142,7 @@ class LuceneTokens:
         Raises
         ------
         CheckpointError
-            A file is missing, cut off or not as it was written.
+            A file is missing, cut off or not as it was written; the vectors are looked at for being cut off alone.
         SetupError
             As :func:`needs_late_interaction`.
         """
@@ -138,7 +150,8 @@ class LuceneTokens:
         folder = Path(folder)
         manifest = Manifest.load(folder / RECORD)
         manifest.check(folder, _REMEDY)
-        reader = java_class(f"{_LUCENE}.index.DirectoryReader").open(_directory(folder))
+        with _java_errors(f"{folder}: damaged or of another Lucene; {_REMEDY}"):
+            reader = java_class(f"{_LUCENE}.index.DirectoryReader").open(_directory(folder))
         rows = {docid: row for row, (_, docid) in enumerate(read_lines(folder / _IDS))}
         if len(rows) != reader.maxDoc():
             raise CheckpointError(f"{folder}: has {reader.maxDoc()} passages and {len(rows)} ids; {_REMEDY}")
@@ -176,6 +189,18 @@ class LuceneTokens:
         rescoring = rescorer.create(_TOKENS, [row.tolist() for row in query], similarity.DOT_PRODUCT)
         found = {one.doc: one.score for one in rescoring.rescore(self._searcher, first, len(rows)).scoreDocs}
         return [2 * found[row] - len(query) for row in rows]
+
+
+@contextmanager
+def _java_errors(said: str) -> Iterator[None]:
+    """Say in a sentence what Java would in many lines."""
+    from jnius import JavaException
+
+    try:
+        yield
+    except JavaException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{said} ({reason})") from None
 
 
 def _directory(folder: Path) -> Any:

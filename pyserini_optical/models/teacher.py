@@ -237,6 +237,9 @@ class _Names(NamedTuple):
 
 _MANIFEST = "manifest.json"
 
+# By this vectors are known that were computed as they are here; raised when that changes.
+COMPUTING = "1"
+
 
 def _names(cache: Path) -> _Names:
     return _Names(*(cache / f"{name}.npy" for name in _Names._fields))

@@ -44,9 +44,9 @@ class DistillationLoss(nn.Module):
         An anchor: objectives on the student's own reading of the English side, which keep it near the teacher, as
         Reimers and Gurevych do with sentence vectors and DR.DECR with tokens. They are named ``NAME-english`` in the
         log.
-    mini_batch : int, optional
-        The student reads a batch in parts of so many sentences, and each once more for its gradient, so that the memory
-        of large batches (which contrastive objectives want) is that of a part; the gradient is the same [1]_.
+    mini_batch_size : int, optional
+        The student reads a batch in parts of so many sentences, and each once more for its gradient, so that it needs
+        the memory of a part for large batches, which contrastive objectives want; the gradient is the same [1]_.
 
     Notes
     -----
@@ -74,7 +74,7 @@ class DistillationLoss(nn.Module):
         *,
         special_tokens: bool = False,
         english: Mapping[str, tuple[float, Objective]] | None = None,
-        mini_batch: int | None = None,
+        mini_batch_size: int | None = None,
     ) -> None:
         super().__init__()
         if not objectives:
@@ -88,7 +88,7 @@ class DistillationLoss(nn.Module):
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in entries.items()})
         special = [] if special_tokens else list(model.tokenizer.all_special_ids)
         self.special_ids = torch.tensor(special, dtype=torch.long)
-        self.mini_batch = mini_batch
+        self.mini_batch_size = mini_batch_size
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> dict[str, Tensor]:
         """Give each objective's weighted loss, a scalar; the trainer adds them up.
@@ -112,7 +112,7 @@ class DistillationLoss(nn.Module):
         teacher = None
         losses: dict[str, Tensor] = {}
         for features, names in zip(columns, self.sides, strict=True):
-            student = batch.gather(represent_in_parts(self.model, features, self.special_ids, self.mini_batch))
+            student = batch.gather(represent_in_parts(self.model, features, self.special_ids, self.mini_batch_size))
             teacher = teacher or self.teacher.rows(batch.rows, student.tokens.device)
             losses |= {name: self.weights[name] * self.objectives[name](student, teacher) for name in names}
         return losses

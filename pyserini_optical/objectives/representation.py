@@ -106,7 +106,7 @@ def represent(model: Any, features: dict[str, Any], special_ids: Tensor) -> Repr
 
 
 def represent_in_parts(
-    model: Any, features: dict[str, Any], special_ids: Tensor, mini_batch: int | None
+    model: Any, features: dict[str, Any], special_ids: Tensor, mini_batch_size: int | None
 ) -> Representation:
     """Run a model as :func:`represent` does, over parts of the batch that it reads again in the backward pass.
 
@@ -114,21 +114,21 @@ def represent_in_parts(
     ----------
     model, features, special_ids
         As for :func:`represent`.
-    mini_batch : int or None
+    mini_batch_size : int or None
         Sentences in a part; None for the whole batch at once, which is not read again.
     """
     rows = len(features["input_ids"])
-    if mini_batch is None or mini_batch >= rows:
+    if mini_batch_size is None or mini_batch_size >= rows:
         return represent(model, features, special_ids)
+    per_row = {name: value for name, value in features.items() if isinstance(value, Tensor) and len(value) == rows}
 
-    def read(start: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        part = {
-            name: value[start : start + mini_batch] if isinstance(value, Tensor) and len(value) == rows else value
-            for name, value in features.items()
-        }
+    def read(*columns: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        part = features | dict(zip(per_row, columns, strict=True))
         made = represent(model, part, special_ids)
         return made.tokens, made.mask, made.pooled
 
-    parts = [checkpoint(read, start, use_reentrant=False) for start in range(0, rows, mini_batch)]
+    # As arguments: by their device it is known which random state, of dropout, the second reading needs too.
+    columns = zip(*(torch.split(value, mini_batch_size) for value in per_row.values()), strict=True)
+    parts = [checkpoint(read, *each, use_reentrant=False) for each in columns]
     tokens, masks, pooled = zip(*parts, strict=True)
     return Representation(torch.cat(tokens), torch.cat(masks), None if pooled[0] is None else torch.cat(pooled))

@@ -19,7 +19,7 @@ from pyserini_optical.integration.lucene_tokens import (
 )
 from pyserini_optical.progress import progress, say
 from pyserini_optical.retrieve.sharding import MANIFEST
-from pyserini_optical.retrieve.token_store import TokenStore
+from pyserini_optical.retrieve.token_store import TokenStore, is_token_store
 
 # Passages that are read and decoded together.
 _BLOCK = 256
@@ -44,12 +44,16 @@ def export_to_lucene(store: Pathish, index: Pathish) -> Path:
     Raises
     ------
     InputError
-        The directory is something else or cannot be written.
+        What is given is no token store, or the directory is something else or cannot be written.
     CheckpointError
         The store is broken.
     SetupError
         Pyserini is older than 2.3: its Lucene has no late interaction.
     """
+    if not is_token_store(store):
+        raise InputError(
+            "is not a token store", path=store, remedy="make one with `encode ENCODER CORPUS STORE --tokens`"
+        )
     needs_late_interaction()
     tokens = TokenStore.open(store)
     target = Path(index)

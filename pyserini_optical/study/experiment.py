@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint, only_process, read_qrels, read_run
+from pyserini_optical.data import Manifest, Pathish, fingerprint, only_process, read_qrels, read_run, waiting
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.evaluate import (
@@ -71,7 +71,7 @@ def run_study(
     """
     study = read_settings(Study, path, settings)
     folder = Path(output) if output is not None else Path(path).parent
-    with only_process(folder):
+    with only_process(folder), waiting():  # what several studies share, another one may be making
         return _run(study, folder, Path(work))
 
 

@@ -56,7 +56,7 @@ for seed in $seeds; do
         case $language in ha|sw) collection=afriqa ;; esac
         case $what-$language in
             sizes-*)
-                case $language in hi) all="25051 0.2" ;; sw) all="38894 0.1286" ;; *) exit 2 ;; esac
+                case $language in hi) all="25051 0.2" ;; sw) all="38894 0.1286" ;; *) echo "sizes are for hi and sw" >&2; exit 2 ;; esac
                 for size in "2000 2.5" "5000 1" "10000 0.5" "20000 0.25" "$all"; do
                     cell sizes "$language" $collection "sizes/$language-${size% *}" \
                         --set "pairs=${size% *}" --set "epochs=${size#* }"

@@ -63,6 +63,40 @@ def test_lucene_rescores_as_we_do(version: str, work: Path) -> None:
     assert runs[1] == pytest.approx(runs[0], abs=1e-4)
 
 
+SCRIPT = """
+import numpy as np
+from pathlib import Path
+from pyserini_optical import OpticalError
+from pyserini_optical.data import Manifest
+from pyserini_optical.integration.lucene_tokens import LuceneTokens, needs_late_interaction, write_lucene_tokens
+
+needs_late_interaction()
+manifest = Manifest("lucene tokens", inputs={"encoder": "e"}, parameters={"dimension": 2})
+one, other = np.eye(2, dtype=np.float32)
+
+def broken():
+    yield "a", np.stack([one, other])
+    raise OpticalError("broken")
+
+for passages in (broken(), [("a", np.stack([one, other])), ("b", np.zeros((0, 2), "f4")), ("c", other[None])]):
+    Path("few").mkdir(exist_ok=True)
+    try:
+        write_lucene_tokens(Path("few"), passages, manifest)
+    except OpticalError:
+        pass
+tokens = LuceneTokens.open("few")
+print(tokens.rows, tokens.scores(np.stack([one, one]), [0, 1, 2]), tokens.scores(np.zeros((0, 2), "f4"), [0, 2]))
+"""
+
+
+def test_passages_without_tokens_and_a_second_try(work: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": python_path(VERSIONS[-1])}
+    command = [sys.executable, "-c", SCRIPT]
+    made = subprocess.run(command, env=environment, cwd=work, capture_output=True, text=True, timeout=300, check=False)
+    # As maxsim has it: without a passage's tokens the lowest score, without the question's 0.
+    assert made.stdout == "{'a': 0, 'b': 1, 'c': 2} [2.0, -2.0, 0.0] [0.0, 0.0]\n", made.stderr
+
+
 def test_what_does_not_fit_is_said(work: Path, tiny: Path) -> None:
     version = VERSIONS[-1]
     given = ("export", "store", "lucene-bad", "--engine", "lucene")
@@ -82,12 +116,17 @@ def test_what_does_not_fit_is_said(work: Path, tiny: Path) -> None:
     topic = (work / "first.txt").read_text().split()[0]
     (work / "unknown.txt").write_text(f"{topic} Q0 nobody 1 1.0 first\n")
     assert "unknown.txt: passage 'nobody' of topic" in rerank("late", "unknown.txt")
-    data = max((work / "lucene-bad").iterdir(), key=lambda path: path.stat().st_size)
-    data.write_bytes(data.read_bytes()[:-9])
-    assert "remove the folder and export the token store again" in rerank("late")
+    for file in ("*.dvd", "docid"):
+        data = next((work / "lucene-bad").glob(file))
+        whole = data.read_bytes()
+        data.write_bytes(whole[:-9])
+        assert "remove the folder and export the token store again" in rerank("late")
+        data.write_bytes(whole)
     shutil.rmtree(work / "lucene-bad")
     (work / "lucene-bad").mkdir()
     assert "is there already; remove it or name another directory" in command(version, work, *given).stderr
+    refused = command(version, work, "export", "late", "never", "--engine", "lucene")
+    assert "late: is not a token store; make one with `encode ENCODER CORPUS STORE --tokens`" in refused.stderr
 
 
 def test_an_older_lucene_is_said(work: Path) -> None:

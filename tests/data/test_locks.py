@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from pyserini_optical.data import one_process, only_process, write_text
+from pyserini_optical.data import one_process, only_process, waiting, write_text
 from pyserini_optical.errors import InputError
 
 HOLD = """
 import sys
+import threading
+import time
 from pyserini_optical.data import only_process
 with only_process(sys.argv[1]):
     print("held", flush=True)
@@ -23,6 +27,8 @@ with only_process(sys.argv[1]):
 
 WRITE = """
 import sys
+import threading
+import time
 from pyserini_optical.data import write_text
 with write_text(sys.argv[1]) as file:
     file.write("half")
@@ -167,3 +173,25 @@ def test_a_device_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fifo: is not a regular file"), write_text(fifo):
         pass
     assert fifo.is_fifo()
+
+
+def test_it_waits_where_it_shall(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "out")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout.readline() == "held\n"
+    threading.Timer(0.5, holder.stdin.close).start()
+    started = time.monotonic()
+    with waiting(), only_process(tmp_path / "out"):
+        assert time.monotonic() - started > 0.4
+    assert capsys.readouterr().err.count(f"is being made by process {holder.pid}; waiting for it") == 1
+    holder.wait()
+    # And not any more afterwards.
+    with (
+        only_process(tmp_path / "out"),
+        pytest.raises(InputError, match="is being made by"),
+        only_process(tmp_path / "out"),
+    ):
+        pass

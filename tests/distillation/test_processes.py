@@ -137,7 +137,7 @@ def test_late_interaction_the_stages_on_questions_and_a_training_that_diverges(
             tmp_path / "late.yaml",
             late_interaction=True,
             objectives=RECIPE["objectives"][:2],
-            mini_batch=3,
+            mini_batch_size=3,
             training=BRIEF,
         ),
         write(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
+from torch.utils.checkpoint import checkpoint
 
 from pyserini_optical.data import Pair
 from pyserini_optical.models.teacher import TeacherVectors
-from pyserini_optical.objectives import Contrastive, DistillationLoss, SentenceMSE, TokenAlignment
+from pyserini_optical.objectives import Contrastive, DistillationLoss, SentenceMSE, TokenAlignment, representation
 
 
 @pytest.fixture
@@ -144,9 +146,9 @@ def test_in_parts_the_gradient_is_that_of_the_whole_batch(late: bool, tiny: Path
     rows = list(range(11))
     features = model.preprocess([toy_pairs[row].foreign for row in rows], **({"task": "query"} if late else {}))
     gradients = []
-    for mini_batch in (None, 4, 11):
+    for mini_batch_size in (None, 4, 11):
         objectives = {"tokens": (1.0, TokenAlignment()), "batch": (0.5, Contrastive())}
-        loss = DistillationLoss(model, vectors, objectives, mini_batch=mini_batch)
+        loss = DistillationLoss(model, vectors, objectives, mini_batch_size=mini_batch_size)
         model.zero_grad()
         sum(loss([features], torch.tensor(rows)).values()).backward()
         gradients.append({name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None})
@@ -158,8 +160,8 @@ def test_in_parts_the_gradient_is_that_of_the_whole_batch(late: bool, tiny: Path
 def test_parts_want_less_memory_than_the_whole_batch(student: SentenceTransformer, teacher: TeacherVectors) -> None:
     features = student.preprocess(["a sentence of some words and more"] * 64)
     kept = []
-    for mini_batch in (None, 8):
-        loss = DistillationLoss(student, teacher, {"batch": (1.0, Contrastive())}, mini_batch=mini_batch)
+    for mini_batch_size in (None, 8):
+        loss = DistillationLoss(student, teacher, {"batch": (1.0, Contrastive())}, mini_batch_size=mini_batch_size)
         sizes: list[int] = []
 
         def pack(tensor: torch.Tensor, sizes: list[int] = sizes) -> torch.Tensor:
@@ -170,3 +172,21 @@ def test_parts_want_less_memory_than_the_whole_batch(student: SentenceTransforme
             loss([features], torch.arange(64) % 8)["batch"]
         kept.append(sum(sizes))
     assert kept[1] < kept[0] / 4
+
+
+def test_parts_tell_the_second_reading_which_random_state_it_needs(
+    student: SentenceTransformer, teacher: TeacherVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def watched(read: Callable[..., object], *arguments: object, use_reentrant: bool) -> object:
+        given.extend(arguments)
+        return checkpoint(read, *arguments, use_reentrant=use_reentrant)
+
+    monkeypatch.setattr(representation, "checkpoint", watched)
+    student.train()  # with dropout
+    features = student.preprocess(["a sentence of some words"] * 8)
+    loss = DistillationLoss(student, teacher, {"batch": (1.0, Contrastive())}, mini_batch_size=4)
+    loss([features], torch.arange(8))["batch"].backward()
+    # It looks at the devices of the tensors among the arguments.
+    assert any(isinstance(one, torch.Tensor) and one.device == student.device for one in given)
