@@ -120,7 +120,9 @@ def represent_in_parts(
     rows = len(features["input_ids"])
     if mini_batch_size is None or mini_batch_size >= rows:
         return represent(model, features, special_ids)
-    per_row = {name: value for name, value in features.items() if isinstance(value, Tensor) and len(value) == rows}
+    per_row = {
+        name: value for name, value in features.items() if isinstance(value, Tensor) and value.shape[:1] == (rows,)
+    }
 
     def read(*columns: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         part = features | dict(zip(per_row, columns, strict=True))
