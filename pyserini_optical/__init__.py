@@ -50,6 +50,7 @@ _HOME = {
     "encode_corpus": "pyserini_optical.retrieve",
     "encode_tokens": "pyserini_optical.retrieve",
     "export_collection": "pyserini_optical.retrieve",
+    "export_to_lucene": "pyserini_optical.retrieve",
     "fuse": "pyserini_optical.retrieve",
     "rerank": "pyserini_optical.retrieve",
     "search": "pyserini_optical.retrieve",
