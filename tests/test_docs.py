@@ -274,6 +274,19 @@ def test_the_site_says_what_the_code_says(site: Path) -> None:
     assert all(f'id="{name}"' in commands for name in COMMANDS)
 
 
+def test_the_comparison_of_techniques_is_that_of_the_reports(site: Path) -> None:
+    page = (site / "which-distillation.html").read_text(encoding="utf-8")
+    reports = [*(ROOT / "runs" / "distillation-xquad-mlqa").glob("*/*/report.json")]
+    assert reports
+    for path in reports:
+        for run in json.loads(path.read_text(encoding="utf-8"))["runs"]:
+            assert f"{run['mean']['RR@10']:.3f}" in page, (path, run["name"])
+    # Over all languages the teacher on the foreign text is below every baseline.
+    assert re.search(
+        r"<td[^>]*>teacher</td>(?:\s*<td[^>]*>[^<]*</td>)+?\s*<td[^>]*>-0\.\d+ \(-0\.\d+ to -0\.\d+\) \*", page
+    )
+
+
 def test_the_results_are_those_of_the_reports(site: Path) -> None:
     results = (site / "results.html").read_text(encoding="utf-8")
     for path in (ROOT / "runs").glob("*/report.json"):

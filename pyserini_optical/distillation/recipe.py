@@ -142,7 +142,7 @@ class Recipe:
         Learn from so many pairs of the bitext, drawn with the seed; with the same seed fewer are among more.
     mini_batch_size : int or None
         The student reads each batch of sentence pairs in parts of so many, twice: large batches for contrastive
-        objectives, with the model's memory of small ones, for a third more time.
+        objectives, with the model's memory of small ones, for one more forward pass.
     relevance : RelevanceRecipe or None
         A second stage, on questions with translations.
     quick : QuickRecipe or None

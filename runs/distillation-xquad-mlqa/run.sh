@@ -2,7 +2,7 @@
 # Goes through the cells of the comparison, one seed in all languages before the next, so that what is there is a balanced
 # part of the whole; what is done is skipped. Two processes may share the languages.
 #   sh runs/distillation-xquad-mlqa/run.sh techniques|couplings|relevance|sizes [LANGUAGES [SEEDS [DATA]]]
-#   sh runs/distillation-xquad-mlqa/run.sh pool
+# docs/which-distillation.md is made from the reports, pooled over the languages.
 set -e
 here=runs/distillation-xquad-mlqa
 what=$1
@@ -22,31 +22,6 @@ cell() { # FILE LANGUAGE COLLECTION OUTPUT SETTING…
     pyserini-optical study "$here/$file.yaml" --output "$here/$output" --set "data=$data" --set "language=$language" \
         --set "seeds=[$upto]" "$@"
 }
-
-pool() { # BASELINE OUTPUT REPORT…
-    baseline=$1 output=$2
-    shift 2
-    test $# -lt 2 || pyserini-optical compare "$@" --baseline "$baseline" --report "$here/$output"
-}
-
-reports() { # FOLDER: those of single languages, as LANGUAGE=PATH
-    for report in "$here/$1"/*/report.json; do
-        language=$(basename "$(dirname "$report")")
-        case $language in pooled*|mlqa-r-*) ;; *) echo "$language=$report" ;; esac
-    done
-}
-
-if [ "$what" = pool ]; then
-    for baseline in sentence-mse dr-decr; do
-        # shellcheck disable=SC2046
-        pool $baseline techniques/pooled-$baseline $(reports techniques)
-    done
-    # shellcheck disable=SC2046
-    pool greedy couplings/pooled $(reports couplings)
-    # shellcheck disable=SC2046
-    pool dr-decr relevance/pooled $(reports relevance)
-    exit
-fi
 
 upto=
 for seed in $seeds; do
