@@ -44,12 +44,13 @@ def listed(student: Any, word: str) -> str:
 
 def spelt(student: Any, word: str) -> str:
     """Read an unlisted word as the name that it spells, never by its affixes or as a compound."""
-    return listed(student, word) if word in student.glosses else str(student.spelling.nearest(word))
+    return str(next(iter(student.glosses.get(word) or student.spelling.candidates(word)), word))
 
 
 def without_affixes(student: Any, word: str) -> str:
     """Read an unlisted word as a compound or the name that it spells, never by its affixes."""
-    return listed(student, word) if word in student.glosses else student._compound(word) or spelt(student, word)
+    compound = {} if word in student.glosses else student._compound(word)
+    return str(next(iter(compound), spelt(student, word)))
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from pyserini_optical.data import Pair, Pathish, read_corpus
@@ -11,17 +11,17 @@ from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.affixes import learn_affixes
 from pyserini_optical.models.glosses import add_glosses
-from pyserini_optical.models.spelling import is_name, learn_spelling
+from pyserini_optical.models.spelling import is_name, learn_spelling, mixed
 from pyserini_optical.progress import say
 from pyserini_optical.translation import count_words
 
 if TYPE_CHECKING:
     from pyserini_optical.distillation.training import Model
 
-# Of a corpus, the words that occur so often; those that occur once are mostly misspelt.
-_LEAST = 2
 # The most frequent words that a corpus gives.
 _MOST = 200_000
+# What a word that occurs no more often than this may mean is looked for by its letters too, in its sentences.
+_RARE = 6
 # Of a word's translations so many are kept, and, but for the best, those that are so probable: PSQ's by default.
 _KEPT, _PROBABLE = 5, 0.05
 
@@ -29,8 +29,9 @@ _KEPT, _PROBABLE = 5, 0.05
 def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[Pathish]) -> None:
     """Let a student, which is a copy of its teacher so far, read through glosses, in place.
 
-    A word of the bitext is read as its best translation; any other as those that differ from it by an affix, or as the
-    English word that it spells, of those in the bitext, in the teacher's vocabulary, and in the corpora.
+    A word of the bitext is read as its best translation; any other as the English word that it spells, of those in the
+    bitext, in the teacher's vocabulary, and in the corpora, or as those that differ from it by an affix. Of a rare word
+    the table knows little: the English words of its sentences, too, are what it may spell.
 
     Parameters
     ----------
@@ -52,13 +53,29 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[
         raise RecipeError("the bitext holds no sentence pairs with words; start: glosses needs some")
     occurrences = Counter(word for pair in pairs for word in split_words(pair.foreign))
     affixes = learn_affixes(table.entries, occurrences)
-    glosses = {
-        word: {e: p for place, (e, p) in enumerate(entry.items()) if not place or (place < _KEPT and p >= _PROBABLE)}
-        for word, entry in affixes.smoothed(table.entries, occurrences).items()
-    }
+    glosses = affixes.smoothed(table.entries, occurrences)
     names = {word for pair in pairs for word in split_words(pair.english)}
     names |= {piece for piece in student.tokenizer.get_vocab() if is_name(piece)}
-    counted = Counter(word for path in corpora for passage in read_corpus(path) for word in split_words(passage.text))
-    names |= {word for word, count in counted.most_common(_MOST) if count >= _LEAST}
+    texts = (f"{passage.title} {passage.text}" for path in corpora for passage in read_corpus(path))
+    counted = Counter(word for text in texts for word in split_words(text))
+    names |= {word for word, _ in counted.most_common(_MOST)}
     spelling = learn_spelling({word: table.best(word) for word in table.entries}, sorted(names))
-    add_glosses(student, glosses, affixes, spelling)
+    for word, english in _beside(pairs, {word for word in glosses if occurrences[word] <= _RARE}).items():
+        glosses[word] = mixed(spelling.candidates(word, sorted(english)), glosses[word])
+    add_glosses(student, {word: _probable(entry) for word, entry in glosses.items()}, affixes, spelling)
+
+
+def _probable(entry: Mapping[str, float]) -> dict[str, float]:
+    """Give the translations of a word that are kept."""
+    return {e: p for place, (e, p) in enumerate(entry.items()) if not place or (place < _KEPT and p >= _PROBABLE)}
+
+
+def _beside(pairs: Sequence[Pair], words: Set[str]) -> dict[str, set[str]]:
+    """Give the names in the English sentences of each of these words."""
+    found: dict[str, set[str]] = {}
+    for pair in pairs:
+        rare = words & set(split_words(pair.foreign))
+        names = {word for word in split_words(pair.english) if is_name(word)} if rare else set()
+        for word in rare:
+            found.setdefault(word, set()).update(names)
+    return found

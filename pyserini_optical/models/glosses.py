@@ -3,9 +3,9 @@ r"""Reading a language through glosses: each foreign word as the English word th
 A student with new word pieces reads a foreign word as a mean of English embeddings, and the many English words of
 several pieces are lost in such a mean. A student with glosses reads the English words themselves: a text is split into
 words, each is replaced by its most probable translation, and the model reads what results in the foreign word order.
-A word that the table lacks is read as those that differ from it by an affix (:mod:`pyserini_optical.models.affixes`),
-or as a compound of two that the table has (``Frühlingsfest``: spring festival), or as the English word that it spells
-(:mod:`pyserini_optical.models.spelling`), or stays.
+A word that the table lacks is read as the English word that it spells (:mod:`pyserini_optical.models.spelling`), or as
+those that differ from it by an affix (:mod:`pyserini_optical.models.affixes`), or as a compound of two that the table
+has (``Frühlingsfest``: spring festival), or stays.
 
 References
 ----------
@@ -27,7 +27,7 @@ from pyserini_optical.data import read_lines, write_text
 from pyserini_optical.data.words import word_places
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.affixes import Affix, Affixes
-from pyserini_optical.models.spelling import ALPHABET, Spelling
+from pyserini_optical.models.spelling import Spelling, mixed
 from pyserini_optical.models.transformer import GLOSS_FILES
 from pyserini_optical.translation.word_table import WordTable
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _GLOSSES, _AFFIXES, _LETTERS, _NAMES = GLOSS_FILES
 # By this a model is known whose glosses are written and read as they are here; raised when that changes.
-READING = "2"
+READING = "3"
 
 _REMEDY = "fetch or distil the model again"
 # Between a prefix and an ending, in the file.
@@ -58,8 +58,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
     affixes : Affixes
         For other words; kept as ``affixes.tsv``, lines ``prefix…ending⇥prefix…ending⇥agreement``.
     spelling : Spelling
-        For words that these do not help with either; kept as ``letters.tsv``, lines like those of the glosses, and
-        ``names.txt``.
+        For other words too; kept as ``letters.tsv``, lines like those of the glosses, and ``names.txt``.
     """
 
     glosses: Mapping[str, Mapping[str, float]] = {}
@@ -72,15 +71,22 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
         return WordTable(self.glosses, self._unlisted)
 
     def _unlisted(self, word: str) -> Mapping[str, float]:
-        """Give the translations of a word that is not in the glosses; of a name that the collection has, itself."""
+        """Give the translations of a word that is not in the glosses; of a name that the collection has, itself.
+
+        The names that it spells come with the probability that it spells one, its relatives or parts with the rest; if
+        it has neither of these, the names alone.
+        """
         if word in self.spelling:
             return {word: 1.0}
-        return self.affixes.translations(word, self.glosses) or {
-            self._compound(word) or self.spelling.nearest(word): 1.0
-        }
+        spelt = self.spelling.candidates(word)
+        others = self.affixes.translations(word, self.glosses) or self._compound(word)
+        if others:
+            return mixed(spelt, others)
+        certain = sum(spelt.values())
+        return {name: p / certain for name, p in spelt.items()} if certain else {word: 1.0}
 
-    def _compound(self, word: str) -> str:
-        """Give the glosses of the two words that a word is made of, cut where the shorter is longest; empty if none.
+    def _compound(self, word: str) -> dict[str, float]:
+        """Give the glosses of the two words that a word is made of, cut where the shorter is longest, if it is one.
 
         Between them may be letters that link.
         """
@@ -91,9 +97,9 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             if word[:end] in self.glosses and word[start:] in self.glosses
         ]
         if not cuts:
-            return ""
+            return {}
         _, _, end, start = max(cuts)
-        return f"{self.table.best(word[:end])} {self.table.best(word[start:])}"
+        return {f"{self.table.best(word[:end])} {self.table.best(word[start:])}": 1.0}
 
     def gloss(self, text: str) -> str:
         """Replace each word of a text by its gloss; a text without words stays as it is."""
@@ -135,11 +141,12 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
                 for one, entry in WordTable.load(affixes, _REMEDY).entries.items()
             }
         )
-        rows = WordTable.load(letters, _REMEDY).entries
-        for letter, row in rows.items():
-            if not row.keys() <= set(ALPHABET):
-                raise InputError(f"{letter} is not given letters from a to z", path=letters, remedy=_REMEDY)
-        module.spelling = Spelling(rows, [line for _, line in read_lines(names)])
+        try:
+            module.spelling = Spelling(
+                WordTable.load(letters, _REMEDY).entries, [line for _, line in read_lines(names)]
+            )
+        except ValueError as error:
+            raise InputError(str(error), path=letters, remedy=_REMEDY) from None
         return module
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
@@ -151,7 +158,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             for affix, others in self.affixes.changes.items()
         }
         WordTable(changes).save(Path(output_path) / _AFFIXES)
-        WordTable(self.spelling.letters).save(Path(output_path) / _LETTERS)
+        WordTable(self.spelling.units).save(Path(output_path) / _LETTERS)
         with write_text(Path(output_path) / _NAMES) as file:
             file.writelines(f"{name}\n" for name in self.spelling.names)
 
@@ -171,9 +178,9 @@ def add_glosses(
     glosses : mapping of str to mapping of str to float
         English words with their probabilities, the most probable first, by foreign word.
     affixes : Affixes, optional
-        For words that have no gloss.
+        For words that have no gloss; without affixes and spelling they stay.
     spelling : Spelling, optional
-        For words that these do not help with either; without it they stay.
+        For other words too.
     """
     module: Any = student[0]
     # The same module, of another class: a new one would have to load its weights.
