@@ -9,7 +9,7 @@ three together), and units are drawn one after the other [1]_:
 Which units there are is learnt from the words of a translation table without being told which of them are
 transliterations [2]_: a pair of a word and its best translation is one with probability :math:`\lambda`, or both were
 written letter by letter, :math:`p(f)\,p(e)`. Expectation maximisation finds :math:`\lambda`, the units and which pairs
-are which, all at once; it starts from the few pairs in which the same letters go together most.
+are which, all at once (:mod:`pyserini_optical.models.letter_units`).
 
 References
 ----------
@@ -25,33 +25,29 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Letters: TypeAlias = NDArray[np.int64]
-Weights: TypeAlias = NDArray[np.floating]
-# A number for each unit, by how many foreign and English letters it has.
-Tables: TypeAlias = dict[tuple[int, int], Weights]
+from pyserini_optical.models.letter_units import (
+    ALPHABET,
+    LONGEST,
+    SHAPES,
+    Letters,
+    Tables,
+    Weights,
+    code,
+    learn_units,
+    tables,
+)
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 # The English side of a unit that has none, in the table of units.
 NOTHING = "-"
 
 _LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff]")
-# How many foreign and English letters a unit has, and the share of each kind at the start.
-_SHAPES = {(1, 0): 0.05, (1, 1): 1.0, (1, 2): 0.2, (2, 1): 0.1}
-# Letters of a word that count, and of one that units are learnt from at least; pairs of words that are read.
-_LONGEST, _LEARNT, _PAIRS = 16, 4, 50_000
+# Letters of a word that units are learnt from at least; pairs of words that are read.
+_LEARNT, _PAIRS = 4, 50_000
 # Words of so many letters are spelt; shorter ones resemble too many.
 _SHORTEST = 3
-# Rounds of expectation maximisation; of these, in which all pairs count alike, and then the most likely ones alone.
-_ROUNDS, _ALIKE = 14, 2
-# The share of pairs that are spelt, at first, and how many at least.
-_FIRST, _FEW = 0.03, 200
-# What is taken off the count of each unit, so that rare ones go.
-_DISCOUNT = 0.3
 # Log weights of a unit that was not seen and of an English letter without one.
 _UNSEEN, _LEFT = -14.0, -10.0
 # Names that a word may spell, at most.
@@ -79,7 +75,7 @@ class Spelling:
         for foreign, row in self.units.items():
             for english in row:
                 letters = "" if english == NOTHING else english
-                if (len(foreign), len(letters)) not in _SHAPES or not set(letters) <= set(ALPHABET):
+                if (len(foreign), len(letters)) not in SHAPES or not set(letters) <= set(ALPHABET):
                     raise ValueError(f"{foreign} and {english} are no unit of letters")
         self.names = sorted({name for name in names if is_name(name)})
         self._letters = sorted({letter for foreign in self.units for letter in foreign})
@@ -107,7 +103,7 @@ class Spelling:
         if len(word) < _SHORTEST or _LATIN.search(word) or not set(word) <= set(self._letters):
             return {}
         if names is not None:
-            return self._spelt(word, names, _code(names, ALPHABET))
+            return self._spelt(word, names, code(names, ALPHABET))
         if word not in self._known:
             self._known[word] = self._spelt(word, self._longest_first, self._coded)
         return self._known[word]
@@ -116,7 +112,7 @@ class Spelling:
         if not names:
             return {}
         ranking, likelihood = self._weights
-        foreign = _code([word], self._letters)[0]
+        foreign = code([word], self._letters)[0]
         scores = _best_paths(ranking, foreign, coded)
         best = np.argsort(-scores, kind="stable")[:_KEPT]
         odds = np.exp(np.minimum(_best_paths(likelihood, foreign, coded[best]), 80).astype(float)).sum() / len(names)
@@ -130,12 +126,12 @@ class Spelling:
 
     @cached_property
     def _coded(self) -> Letters:
-        return _code(self._longest_first, ALPHABET)
+        return code(self._longest_first, ALPHABET)
 
     @cached_property
     def _weights(self) -> tuple[Tables, Tables]:
         """Log weights of the units: for ranking, and against letters that were written without a spelling."""
-        p = _tables(len(self._letters))
+        p = tables(len(self._letters))
         for foreign, row in self.units.items():
             for text, share in row.items():
                 english = "" if text == NOTHING else text
@@ -177,13 +173,13 @@ def learn_spelling(translations: Mapping[str, str], names: Sequence[str]) -> Spe
     pairs = [
         (f, e)
         for f, e in translations.items()
-        if _LEARNT <= len(f) <= _LONGEST and _LEARNT <= len(e) <= _LONGEST and is_name(e) and not _LATIN.search(f)
+        if _LEARNT <= len(f) <= LONGEST and _LEARNT <= len(e) <= LONGEST and is_name(e) and not _LATIN.search(f)
     ]
     pairs = pairs[:: max(1, -(-len(pairs) // _PAIRS))]
     if not pairs:
         return Spelling({}, names)
     letters = sorted({letter for foreign, _ in pairs for letter in foreign})
-    learnt = _learn(_code([f for f, _ in pairs], letters), _code([e for _, e in pairs], ALPHABET), len(letters))
+    learnt = learn_units(code([f for f, _ in pairs], letters), code([e for _, e in pairs], ALPHABET), len(letters))
     units: dict[str, dict[str, float]] = {}
     for (size, _), table in learnt.items():
         for place in np.argwhere(table > 0).tolist():
@@ -213,79 +209,6 @@ def mixed(spelt: Mapping[str, float], others: Mapping[str, float]) -> dict[str, 
 def is_name(word: str) -> bool:
     """Tell whether a word can be spelt: three letters or more, a to z and digits alone."""
     return len(word) >= _SHORTEST and all(letter in ALPHABET for letter in word)
-
-
-def _code(words: Sequence[str], letters: Sequence[str]) -> Letters:
-    """Write words as numbers of letters, shape (words, 16), padded with the number of letters."""
-    number = {letter: n for n, letter in enumerate(letters)}
-    coded = np.full((len(words), _LONGEST), len(letters), dtype=np.int64)
-    for row, word in enumerate(words):
-        found = [number[letter] for letter in word[:_LONGEST]]
-        coded[row, : len(found)] = found
-    return coded
-
-
-def _tables(letters: int) -> Tables:
-    """Zero for each unit, by shape; the last place of each axis is the padding's."""
-    sizes = letters + 1, len(ALPHABET) + 1
-    return {(a, b): np.zeros((sizes[0],) * a + (sizes[1],) * b) for a, b in _SHAPES}
-
-
-def _learn(foreign: Letters, english: Letters, letters: int) -> Tables:
-    """Find the probability of each unit by expectation maximisation."""
-    p = _tables(letters)
-    for shape, table in p.items():
-        table[(slice(-1),) * table.ndim] = _SHAPES[shape] / sum(_SHAPES.values()) / table.size
-    ends = (foreign < letters).sum(1), (english < len(ALPHABET)).sum(1), np.arange(len(foreign))
-    places = {
-        (i, j, a, b): np.ravel_multi_index((*foreign.T[i - a : i], *english.T[j - b : j]), p[a, b].shape).astype(
-            np.int32
-        )
-        for i in range(1, ends[0].max() + 1)
-        for j in range(ends[1].max() + 1)
-        for a, b in _SHAPES
-        if a <= i and b <= j
-    }
-    letterwise = _letterwise(foreign, letters) + _letterwise(english, len(ALPHABET))
-    spelt, share = np.ones(len(foreign)), _FIRST
-    for number in range(_ROUNDS):
-        forward = np.zeros((ends[0].max() + 1, ends[1].max() + 1, len(foreign)))
-        forward[0, 0] = 1.0
-        for (i, j, a, b), place in places.items():
-            forward[i, j] += forward[i - a, j - b] * p[a, b].ravel()[place]
-        whole = np.maximum(forward[ends], np.finfo(np.float64).tiny)
-        ratio = np.log(whole) - letterwise
-        if number == _ALIKE:
-            ratio /= ends[0] + ends[1]
-            spelt = (ratio >= np.quantile(ratio, 1 - min(max(_FIRST, _FEW / len(ratio)), 1))).astype(float)
-        elif number > 2 * _ALIKE:
-            odds = np.exp(np.clip(ratio + np.log(share / (1 - share)), -50, 50))
-            spelt = odds / (1 + odds)
-            share = float(np.clip(spelt.mean(), 0.001, 0.9))
-        backward = np.zeros_like(forward)
-        backward[ends] = 1.0
-        counts = {shape: np.zeros(table.size) for shape, table in p.items()}
-        for (i, j, a, b), place in reversed(places.items()):
-            behind = p[a, b].ravel()[place] * backward[i, j]
-            backward[i - a, j - b] += behind
-            weights = forward[i - a, j - b] * behind * spelt / whole
-            counts[a, b] += np.bincount(place, weights, minlength=p[a, b].size)
-        for shape, table in p.items():
-            table[:] = np.maximum(counts[shape] - _DISCOUNT, 0.0).reshape(table.shape)
-        total = sum(table.sum() for table in p.values())
-        for table in p.values():
-            table /= max(total, np.finfo(np.float64).tiny)
-    return p
-
-
-def _letterwise(words: Letters, padding: int) -> Weights:
-    """Give the log probability of each word as letters drawn one by one."""
-    counts = np.bincount(words.ravel(), minlength=padding + 1).astype(float)
-    counts[padding] = 0.0
-    logs = np.log(np.maximum(counts, 1.0) / max(counts.sum(), 1.0))
-    logs[padding] = 0.0
-    total: Weights = logs[words].sum(1)
-    return total
 
 
 def _best_paths(weights: Tables, word: Letters, names: Letters) -> Weights:
