@@ -61,7 +61,7 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[
     names |= {word for word, _ in counted.most_common(_MOST)}
     spelling = learn_spelling({word: table.best(word) for word in table.entries}, sorted(names))
     for word, english in _beside(pairs, {word for word in glosses if occurrences[word] <= _RARE}).items():
-        glosses[word] = mixed(spelling.candidates(word, sorted(english)), glosses[word])
+        glosses[word] = mixed(spelling.candidates(word, english), glosses[word])
     add_glosses(student, {word: _probable(entry) for word, entry in glosses.items()}, affixes, spelling)
 
 
@@ -71,11 +71,10 @@ def _probable(entry: Mapping[str, float]) -> dict[str, float]:
 
 
 def _beside(pairs: Sequence[Pair], words: Set[str]) -> dict[str, set[str]]:
-    """Give the names in the English sentences of each of these words."""
+    """Give the words of the English sentences of each of these words."""
     found: dict[str, set[str]] = {}
     for pair in pairs:
         rare = words & set(split_words(pair.foreign))
-        names = {word for word in split_words(pair.english) if is_name(word)} if rare else set()
         for word in rare:
-            found.setdefault(word, set()).update(names)
+            found.setdefault(word, set()).update(split_words(pair.english))
     return found

@@ -5,7 +5,7 @@ several pieces are lost in such a mean. A student with glosses reads the English
 words, each is replaced by its most probable translation, and the model reads what results in the foreign word order.
 A word that the table lacks is read as the English word that it spells (:mod:`pyserini_optical.models.spelling`), or as
 those that differ from it by an affix (:mod:`pyserini_optical.models.affixes`), or as a compound of two that the table
-has (``Frühlingsfest``: spring festival), or stays.
+has (``Frühlingsfest``: spring festival); with Latin letters or digits it otherwise stays.
 
 References
 ----------
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _GLOSSES, _AFFIXES, _LETTERS, _NAMES = GLOSS_FILES
 # By this a model is known whose glosses are written and read as they are here; raised when that changes.
-READING = "3"
+READING = "4"
 
 _REMEDY = "fetch or distil the model again"
 # Between a prefix and an ending, in the file.

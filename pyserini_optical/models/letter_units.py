@@ -23,8 +23,9 @@ SHAPES = {(1, 0): 0.05, (1, 1): 1.0, (1, 2): 0.2, (2, 1): 0.1}
 # Letters of a word that count.
 LONGEST = 16
 
-# Rounds of expectation maximisation; of these, in which all pairs count alike, and then the most likely ones alone.
-_ROUNDS, _ALIKE = 14, 2
+# Rounds of expectation maximisation: in the first two all pairs count alike, in the next three the most likely ones
+# alone, then each by its probability.
+_ROUNDS, _ALIKE, _LIKELY = 14, 2, 3
 # The share of pairs that are spelt, at first, and how many at least.
 _FIRST, _FEW = 0.03, 200
 # What is taken off the count of each unit, so that rare ones go.
@@ -82,7 +83,7 @@ def learn_units(foreign: Letters, english: Letters, letters: int) -> Tables:
         if number == _ALIKE:
             ratio /= ends[0] + ends[1]
             spelt = (ratio >= np.quantile(ratio, 1 - min(max(_FIRST, _FEW / len(ratio)), 1))).astype(float)
-        elif number > 2 * _ALIKE:
+        elif number >= _ALIKE + _LIKELY:
             odds = np.exp(np.clip(ratio + np.log(share / (1 - share)), -50, 50))
             spelt = odds / (1 + odds)
             share = float(np.clip(spelt.mean(), 0.001, 0.9))

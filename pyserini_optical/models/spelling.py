@@ -1,7 +1,7 @@
 r"""Foreign words that spell English ones: names and loans, which a bitext of some thousand pairs cannot list.
 
-A spelling is a sequence of units u, each one or two foreign letters with none, one or two English ones (no more than
-three together), and units are drawn one after the other [1]_:
+A spelling is a sequence of units u, each a foreign letter with none, one or two English ones, or two with one, and
+units are drawn one after the other [1]_:
 
 .. math::
     P(f, e) = \sum_{u_1 \cdots u_k = (f, e)} \prod_i p(u_i)
@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -43,9 +44,12 @@ from pyserini_optical.models.letter_units import (
 # The English side of a unit that has none, in the table of units.
 NOTHING = "-"
 
-_LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff]")
+# Words with these stand for themselves.
+_PLAIN = re.compile("[a-z0-9\u00c0-\u024f\u1e00-\u1eff]")
 # Letters of a word that units are learnt from at least; pairs of words that are read.
 _LEARNT, _PAIRS = 4, 50_000
+# The most frequent foreign letters may be in units: tables grow with their square, and signs for words do not spell.
+_LETTERS = 300
 # Words of so many letters are spelt; shorter ones resemble too many.
 _SHORTEST = 3
 # Log weights of a unit that was not seen and of an English letter without one.
@@ -67,7 +71,11 @@ class Spelling:
     Raises
     ------
     ValueError
-        What is given is no unit.
+        What is given is no unit, or they have a probability above one.
+
+    Notes
+    -----
+    Of a word 16 letters count.
     """
 
     def __init__(self, units: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> None:
@@ -77,6 +85,8 @@ class Spelling:
                 letters = "" if english == NOTHING else english
                 if (len(foreign), len(letters)) not in SHAPES or not set(letters) <= set(ALPHABET):
                     raise ValueError(f"{foreign} and {english} are no unit of letters")
+        if sum(sum(row.values()) for row in self.units.values()) > 1 + 1e-3:
+            raise ValueError("the units of letters have a probability above one")
         self.names = sorted({name for name in names if is_name(name)})
         self._letters = sorted({letter for foreign in self.units for letter in foreign})
         self._known: dict[str, dict[str, float]] = {}
@@ -86,24 +96,26 @@ class Spelling:
         place = bisect_left(self.names, word)
         return self.names[place : place + 1] == [word]
 
-    def candidates(self, word: str, names: Sequence[str] | None = None) -> dict[str, float]:
+    def candidates(self, word: str, names: Iterable[str] | None = None) -> dict[str, float]:
         r"""Give the names that a word may spell with their probabilities, the most probable first.
 
         They are ranked by the best path's :math:`\sum_i \frac12 (\log p(e_i \mid f_i) + \log p(f_i \mid e_i))`;
-        together they have the probability that the word, of which nothing else is known, spells one of the names and is
-        not just letters.
+        together they have the probability that the word spells one of the names and is not just letters, if beforehand
+        the one is as likely as the other.
 
         Parameters
         ----------
         word : str
-            The foreign word; one that is Latin, short or of letters that are in no unit spells nothing.
-        names : sequence of str, optional
+            The foreign word; one with Latin letters or digits, a short one, and one of letters that are in no unit
+            spells nothing.
+        names : iterable of str, optional
             Of these names, in place of all.
         """
-        if len(word) < _SHORTEST or _LATIN.search(word) or not set(word) <= set(self._letters):
+        if len(word) < _SHORTEST or _PLAIN.search(word) or not set(word) <= set(self._letters):
             return {}
         if names is not None:
-            return self._spelt(word, names, code(names, ALPHABET))
+            among = sorted({name for name in names if is_name(name)})
+            return self._spelt(word, among, code(among, ALPHABET))
         if word not in self._known:
             self._known[word] = self._spelt(word, self._longest_first, self._coded)
         return self._known[word]
@@ -122,7 +134,7 @@ class Spelling:
 
     @cached_property
     def _longest_first(self) -> list[str]:
-        return sorted(self.names, key=len, reverse=True)
+        return sorted(self.names, key=lambda name: (-min(len(name), LONGEST), len(name)))
 
     @cached_property
     def _coded(self) -> Letters:
@@ -173,12 +185,14 @@ def learn_spelling(translations: Mapping[str, str], names: Sequence[str]) -> Spe
     pairs = [
         (f, e)
         for f, e in translations.items()
-        if _LEARNT <= len(f) <= LONGEST and _LEARNT <= len(e) <= LONGEST and is_name(e) and not _LATIN.search(f)
+        if _LEARNT <= len(f) <= LONGEST and _LEARNT <= len(e) <= LONGEST and is_name(e) and not _PLAIN.search(f)
     ]
+    counts = Counter(letter for foreign, _ in pairs for letter in foreign)
+    letters = sorted(letter for letter, _ in counts.most_common(_LETTERS))
+    pairs = [(f, e) for f, e in pairs if set(f) <= set(letters)]
     pairs = pairs[:: max(1, -(-len(pairs) // _PAIRS))]
     if not pairs:
         return Spelling({}, names)
-    letters = sorted({letter for foreign, _ in pairs for letter in foreign})
     learnt = learn_units(code([f for f, _ in pairs], letters), code([e for _, e in pairs], ALPHABET), len(letters))
     units: dict[str, dict[str, float]] = {}
     for (size, _), table in learnt.items():

@@ -69,10 +69,27 @@ def test_what_spells_a_name_is_told_from_what_does_not(spelling: Spelling) -> No
 def test_names_may_be_chosen_from_few(spelling: Spelling) -> None:
     assert next(iter(spelling.candidates(spelt("lima"), ["panama", "lisbon", "limassol"]))) == "limassol"
     assert spelling.candidates(spelt("lima"), []) == {}
+    twice = spelling.candidates(spelt("lima"), ["lima", "são", "lima"])
+    assert twice == spelling.candidates(spelt("lima"), {"lima"})
+
+
+def test_of_names_alike_in_their_first_letters_the_shorter_comes_first(spelling: Spelling) -> None:
+    word = "lo" * 8
+    longer = Spelling(spelling.units, [f"{word}lima", word])
+    assert list(longer.candidates(spelt(word))) == [word, f"{word}lima"]
+
+
+def test_signs_for_words_are_not_learnt() -> None:
+    signs = [chr(0x4E00 + number) for number in range(2000)]
+    draw = random.Random(0)
+    made = learn_spelling(
+        {"".join(draw.choices(signs, k=5)): "".join(draw.choices("abcd", k=5)) for _ in range(400)}, []
+    )
+    assert len({letter for letters in made.units for letter in letters}) <= 300
 
 
 def test_what_cannot_be_spelt_spells_nothing(spelling: Spelling) -> None:
-    for word in ("αβ", "東京都", "lodon", "málaga"):
+    for word in ("αβ", "東京都", "lodon", "málaga", "8848", "4α4"):
         assert spelling.candidates(word) == {}, word
     assert Spelling({}, NAMES).candidates("λονδον") == {}
     assert Spelling(spelling.units, []).candidates("λονδον") == {}
@@ -84,6 +101,11 @@ def test_what_cannot_be_spelt_spells_nothing(spelling: Spelling) -> None:
 def test_what_is_no_unit_is_named(foreign: str, english: str) -> None:
     with pytest.raises(ValueError, match=f"{foreign} and {english} are no unit of letters"):
         Spelling({foreign: {english: 0.5}}, NAMES)
+
+
+def test_units_have_one_probability_together() -> None:
+    with pytest.raises(ValueError, match="the units of letters have a probability above one"):
+        Spelling({"α": {"a": 0.9}, "β": {"b": 0.9}}, NAMES)
 
 
 def test_the_rest_goes_to_other_translations() -> None:
