@@ -50,7 +50,7 @@ def spelt(student: Any, word: str) -> str:
 def without_affixes(student: Any, word: str) -> str:
     """Read an unlisted word as a compound or the name that it spells, never by its affixes."""
     compound = {} if word in student.glosses else student._compound(word)
-    return str(next(iter(compound), spelt(student, word)))
+    return str(next(iter(compound))) if compound else spelt(student, word)
 
 
 @cache

@@ -44,7 +44,7 @@ from pyserini_optical.models.letter_units import (
 # The English side of a unit that has none, in the table of units.
 NOTHING = "-"
 
-# Words with these stand for themselves.
+# Words with Latin letters or digits spell nothing.
 _PLAIN = re.compile("[a-z0-9\u00c0-\u024f\u1e00-\u1eff]")
 # Letters of a word that units are learnt from at least; pairs of words that are read.
 _LEARNT, _PAIRS = 4, 50_000
