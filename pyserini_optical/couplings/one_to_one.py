@@ -24,21 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyserini_optical.couplings.greedy import greedy_partners
 from pyserini_optical.couplings.plan import Plan, make_plan, prepare
-
-# A float32 has 29 bits less than a float64; in them a row and a column find room.
-_PLACE_BITS = 14
-_PLACES = 2**_PLACE_BITS
 
 
 @dataclass(frozen=True)
 class Greedy:
-    """DR.DECR's alignment: take the pair of least cost, remove its row and its column, and so on [1]_.
-
-    The least entry of both its row and its column is one that the greedy walk takes at some time, whatever it takes
-    before. All of these are taken at once, in the whole batch, and again in what is left: a few rounds, never more than
-    min(m, n). Of equal costs the first counts, row by row, as in a loop over ``argmin``.
-    """
+    """DR.DECR's alignment: take the pair of least cost, remove its row and its column, and so on [1]_."""
 
     def plan(self, cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> Plan:
         """Match the tokens of each pair in a batch; see :meth:`Coupling.plan`.
@@ -49,24 +41,7 @@ class Greedy:
             Shapes that do not fit, or more than 16,384 tokens.
         """
         cost, mu, nu = prepare(cost, source_mass, target_mass)
-        if max(cost.shape[1:]) > _PLACES:
-            raise ValueError(f"greedy alignment takes at most {_PLACES:,} tokens, got {max(cost.shape[1:]):,}")
-        with torch.no_grad():
-            partner = torch.full(mu.shape, -1, device=mu.device)
-            keys = _unique(cost)
-            for mass, dim in ((mu, 2), (nu, 1)):
-                keys += torch.zeros_like(mass, dtype=keys.dtype).masked_fill_(mass <= 0, torch.inf).unsqueeze(dim)
-            for _ in range(min(cost.shape[1:])):
-                rows, columns = keys.amin(dim=2), keys.amin(dim=1)
-                places = _column(rows)
-                taken = (columns.gather(1, places) == rows) & (rows < torch.inf)
-                if not taken.any():
-                    break
-                partner = torch.where(taken, places, partner)
-                gone = torch.zeros_like(rows).masked_fill_(taken, torch.inf)
-                keys += gone[:, :, None]
-                keys += torch.zeros_like(columns).scatter_add_(1, places, gone)[:, None, :]
-            return _matched(partner, cost, mu, nu)
+        return _matched(greedy_partners(cost, mu, nu), cost, mu, nu)
 
 
 @dataclass(frozen=True)
@@ -86,25 +61,6 @@ class Assignment:
             matched = linear_sum_assignment(np.nan_to_num(c[np.ix_(rows, columns)]))
             found[rows[matched[0]]] = columns[matched[1]]
         return _matched(torch.from_numpy(partner).to(cost.device), cost, mu, nu)
-
-
-def _unique(cost: Tensor) -> Tensor:
-    """Give costs in float64 of which no two are equal and each knows its place: row and column in the lowest bits."""
-    rows, columns = (torch.arange(size, device=cost.device) for size in cost.shape[1:])
-    # Adding zero makes one zero of two.
-    bits = (cost + 0.0).double().view(torch.int64)
-    negative = bits >> 63
-    bits |= (rows[:, None] << _PLACE_BITS) | columns
-    # Of two negative numbers the one with the larger bits is smaller: their places count down.
-    bits ^= negative & (_PLACES**2 - 1)
-    return bits.view(torch.float64)
-
-
-def _column(keys: Tensor) -> Tensor:
-    """Give the column that keys of :func:`_unique` stand in."""
-    bits = keys.view(torch.int64)
-    column: Tensor = (bits ^ (bits >> 63)) & (_PLACES - 1)
-    return column
 
 
 def _matched(partner: Tensor, cost: Tensor, mu: Tensor, nu: Tensor) -> Plan:

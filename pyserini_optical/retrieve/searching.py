@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Run = dict[str, dict[str, float]]
 
-_BATCH = 64
+# Topics that are encoded and searched together: enough to sort by length, so that little is padded.
+_BATCH = 256
 
 # Passages and queries that are scored together by MaxSim: some 100 MB of similarities.
 _PASSAGES, _QUERIES = 256, 64
