@@ -32,7 +32,7 @@ def test_couplings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load("couplings")([*small, "--output", str(path)]) == 0
     content = json.loads(path.read_text(encoding="utf-8"))
     rows = content["rows"]
-    assert len(rows) == 10
+    assert len(rows) == 12
     assert all(row["milliseconds"] > 0 and row["ratio"] > 0 for row in rows)
     assert [row["ratio"] for row in rows if row["way"] == "ours"] == [1, 1]
     by_way = {row["way"]: row for row in rows if "marginal_error" in row}
