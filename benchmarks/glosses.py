@@ -7,7 +7,7 @@ For example::
 
 The student was made by ``distill encoders/glosses.yaml``, the index by ``encode`` with its teacher. Each way turns the
 questions into English words, which the teacher reads; the table of the ways is what ``compare`` writes, with
-tests against the student as it is.
+tests against reading word by word. The student itself weighs the words of a question by each other too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ STEM, END = 5, 3
 def by_word(read: Callable[[Any, str], str]) -> Callable[[Any, str], str]:
     """Read a text word by word."""
     return lambda student, text: " ".join(read(student, word) for word in split_words(text))
+
+
+def best(student: Any, word: str) -> str:
+    """Read a word as the student does that stands alone."""
+    return str(student.table.best(word))
 
 
 def listed(student: Any, word: str) -> str:
@@ -80,6 +85,7 @@ def capitals(student: Any, text: str) -> str:
 
 
 WAYS: dict[str, Callable[[Any, str], str]] = {
+    "word-by-word": by_word(best),
     "student": lambda student, text: str(student.gloss(text)),
     "listed-words-alone": by_word(listed),
     "no-affixes": by_word(without_affixes),
@@ -110,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
             for name, way in WAYS.items()
         }
         judged = {topic: qrels[topic] for topic in topics}
-        print(to_markdown(compare(judged, runs, baseline="student", report=args.report)))
+        print(to_markdown(compare(judged, runs, baseline="word-by-word", report=args.report)))
     except OpticalError as error:
         print(f"glosses: {error}", file=sys.stderr)
         return 1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pyserini_optical.data import Pair, Pathish, read_corpus
 from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.affixes import learn_affixes
+from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.glosses import add_glosses
 from pyserini_optical.models.spelling import is_name, learn_spelling, mixed
 from pyserini_optical.progress import say
@@ -18,20 +20,21 @@ from pyserini_optical.translation import count_words
 if TYPE_CHECKING:
     from pyserini_optical.distillation.training import Model
 
-# The most frequent words that a corpus gives.
-_MOST = 200_000
+# The most frequent words that a corpus gives; passages, evenly drawn, in which words stand together.
+_MOST, _PASSAGES = 200_000, 100_000
 # What a word that occurs no more often than this may mean is looked for by its letters too, in its sentences.
 _RARE = 6
 # Of a word's translations so many are kept, and, but for the best, those that are so probable: PSQ's by default.
 _KEPT, _PROBABLE = 5, 0.05
 
 
-def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[Pathish]) -> None:
+def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[Pathish]) -> None:
     """Let a student, which is a copy of its teacher so far, read through glosses, in place.
 
     A word of the bitext is read as its best translation; any other as the English word that it spells, of those in the
     bitext, in the teacher's vocabulary, and in the corpora, or as those that differ from it by an affix. Of a rare word
-    the table knows little: the English words of its sentences, too, are what it may spell.
+    the table knows little: the English words of its sentences, too, are what it may spell. Which of its translations a
+    word is read as, depends on the others of the text, by the passages of the corpora.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[
         The copy.
     pairs : sequence of Pair
         The bitext.
-    corpora : iterable of path-like
+    corpora : sequence of path-like
         English passages, JSONL.
 
     Raises
@@ -56,13 +59,21 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Iterable[
     glosses = affixes.smoothed(table.entries, occurrences)
     names = {word for pair in pairs for word in split_words(pair.english)}
     names |= {piece for piece in student.tokenizer.get_vocab() if is_name(piece)}
-    texts = (f"{passage.title} {passage.text}" for path in corpora for passage in read_corpus(path))
-    counted = Counter(word for text in texts for word in split_words(text))
+    counted, count = Counter[str](), 0
+    for text in _texts(corpora):
+        counted.update(split_words(text))
+        count += 1
     names |= {word for word, _ in counted.most_common(_MOST)}
     spelling = learn_spelling({word: table.best(word) for word in table.entries}, sorted(names))
     for word, english in _beside(pairs, {word for word in glosses if occurrences[word] <= _RARE}).items():
         glosses[word] = mixed(spelling.candidates(word, english), glosses[word])
-    add_glosses(student, {word: _probable(entry) for word, entry in glosses.items()}, affixes, spelling)
+    cooccurrence = Cooccurrence.count_texts(islice(_texts(corpora), 0, None, -(-count // _PASSAGES) or 1))
+    add_glosses(student, {word: _probable(entry) for word, entry in glosses.items()}, affixes, spelling, cooccurrence)
+
+
+def _texts(corpora: Sequence[Pathish]) -> Iterator[str]:
+    """Give the passages with their titles."""
+    return (f"{passage.title} {passage.text}" for path in corpora for passage in read_corpus(path))
 
 
 def _probable(entry: Mapping[str, float]) -> dict[str, float]:

@@ -3,6 +3,8 @@ r"""Reading a language through glosses: each foreign word as the English word th
 A student with new word pieces reads a foreign word as a mean of English embeddings, and the many English words of
 several pieces are lost in such a mean. A student with glosses reads the English words themselves: a text is split into
 words, each is replaced by its most probable translation, and the model reads what results in the foreign word order.
+Which one that is, depends on the other words too, by what the collection says together
+(:mod:`pyserini_optical.models.cooccurrence`).
 A word that the table lacks is read as the English word that it spells (:mod:`pyserini_optical.models.spelling`), or as
 those that differ from it by an affix (:mod:`pyserini_optical.models.affixes`), or as a compound of two that the table
 has (``Frühlingsfest``: spring festival); with Latin letters or digits it otherwise stays.
@@ -27,6 +29,7 @@ from pyserini_optical.data import read_lines, write_text
 from pyserini_optical.data.words import word_places
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.affixes import Affix, Affixes
+from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.spelling import Spelling, mixed
 from pyserini_optical.models.transformer import GLOSS_FILES
 from pyserini_optical.translation.word_table import WordTable
@@ -34,9 +37,9 @@ from pyserini_optical.translation.word_table import WordTable
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-_GLOSSES, _AFFIXES, _LETTERS, _NAMES = GLOSS_FILES
+_GLOSSES, _AFFIXES, _LETTERS, _NAMES, _PASSAGES = GLOSS_FILES
 # By this a model is known whose glosses are written and read as they are here; raised when that changes.
-READING = "4"
+READING = "5"
 
 _REMEDY = "fetch or distil the model again"
 # Between a prefix and an ending, in the file.
@@ -59,16 +62,19 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
         For other words; kept as ``affixes.tsv``, lines ``prefix…ending⇥prefix…ending⇥agreement``.
     spelling : Spelling
         For other words too; kept as ``letters.tsv``, lines like those of the glosses, and ``names.txt``.
+    cooccurrence : Cooccurrence
+        Which translations go together; kept as ``passages.safetensors``.
     """
 
     glosses: Mapping[str, Mapping[str, float]] = {}
     affixes: Affixes = Affixes({})
     spelling: Spelling = Spelling({}, [])
+    cooccurrence: Cooccurrence = Cooccurrence()
 
     @property
     def table(self) -> WordTable:
         """What it knows of words, as a translation table of all words."""
-        return WordTable(self.glosses, self._unlisted)
+        return WordTable(self.glosses, self._unlisted, self.cooccurrence.weigh)
 
     def _unlisted(self, word: str) -> Mapping[str, float]:
         """Give the translations of a word that is not in the glosses; of a name that the collection has, itself.
@@ -107,8 +113,9 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
 
     def places(self, text: str) -> list[tuple[str, int, int]]:
         """Give the gloss of each word of a text, and where the word starts and ends in it."""
-        best = self.table.best
-        return [(best(word), start, end) for word, start, end in word_places(text)]
+        places = word_places(text)
+        readings = self.table.readings([word for word, _, _ in places])
+        return [(next(iter(reading)), start, end) for reading, (_, start, end) in zip(readings, places, strict=True)]
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
         """Make the model's input of texts, as :class:`Transformer` does of their glosses."""
@@ -133,7 +140,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             if path is None:
                 raise CheckpointError(f"{model_name_or_path}: no {file} beside the weights; {_REMEDY}")
             paths.append(Path(path))
-        glosses, affixes, letters, names = paths
+        glosses, affixes, letters, names, passages = paths
         module.glosses = WordTable.load(glosses, _REMEDY).entries
         module.affixes = Affixes(
             {
@@ -147,6 +154,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             )
         except ValueError as error:
             raise InputError(str(error), path=letters, remedy=_REMEDY) from None
+        module.cooccurrence = Cooccurrence.load(passages, _REMEDY)
         return module
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
@@ -161,6 +169,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
         WordTable(self.spelling.units).save(Path(output_path) / _LETTERS)
         with write_text(Path(output_path) / _NAMES) as file:
             file.writelines(f"{name}\n" for name in self.spelling.names)
+        self.cooccurrence.save(Path(output_path) / _PASSAGES)
 
 
 def add_glosses(
@@ -168,6 +177,7 @@ def add_glosses(
     glosses: Mapping[str, Mapping[str, float]],
     affixes: Affixes | None = None,
     spelling: Spelling | None = None,
+    cooccurrence: Cooccurrence | None = None,
 ) -> None:
     """Let a model read through glosses from now on, in place.
 
@@ -181,6 +191,8 @@ def add_glosses(
         For words that have no gloss; without affixes and spelling they stay.
     spelling : Spelling, optional
         For other words too.
+    cooccurrence : Cooccurrence, optional
+        To choose translations by; without it each word is read as its most probable one.
     """
     module: Any = student[0]
     # The same module, of another class: a new one would have to load its weights.
@@ -188,6 +200,7 @@ def add_glosses(
     module.glosses = dict(glosses)
     module.affixes = affixes or Affixes({})
     module.spelling = spelling or Spelling({}, [])
+    module.cooccurrence = cooccurrence or Cooccurrence()
 
 
 def _affix(text: str, path: Path) -> Affix:

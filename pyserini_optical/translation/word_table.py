@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 # Translations of a word that a table holds; those further down are noise.
 _KEPT = 20
+# Words of a text that are weighed together: those of a question, or a part of a passage.
+_TOGETHER = 32
+
+Readings = Mapping[str, Mapping[str, float]]
 
 
 class WordTable:
@@ -28,19 +32,33 @@ class WordTable:
         :math:`p(e \mid f)` by e by f, the most probable e first.
     unlisted : callable, optional
         Gives the translations of another word, at least one; without it such a word stays, as names do.
+    weigh : callable, optional
+        Weighs the translations of words that stand together by each other, most probable first; without it each word's
+        are as they are.
     """
 
     def __init__(
         self,
         entries: Mapping[str, Mapping[str, float]],
         unlisted: Callable[[str], Mapping[str, float]] = lambda word: {word: 1.0},
+        weigh: Callable[[Readings], Readings] = lambda readings: readings,
     ) -> None:
         self.entries = entries
         self._unlisted = unlisted
+        self._weigh = weigh
 
     def translations(self, word: str) -> Mapping[str, float]:
         """Give the translations of a word, whether the table has it or not."""
         return self.entries.get(word) or self._unlisted(word)
+
+    def readings(self, words: Sequence[str]) -> list[Mapping[str, float]]:
+        """Give the translations of each word of a text, weighed by the others', the most probable first."""
+        found: list[Mapping[str, float]] = []
+        for start in range(0, len(words), _TOGETHER):
+            some = words[start : start + _TOGETHER]
+            weighed = self._weigh({word: self.translations(word) for word in some})
+            found += [weighed[word] for word in some]
+        return found
 
     @classmethod
     def from_matrix(cls, matrix: csr_matrix, foreign: Sequence[str], english: Sequence[str]) -> WordTable:
@@ -83,8 +101,8 @@ class WordTable:
         .. [1] Darwish, Oard. Probabilistic Structured Query Methods. SIGIR 2003.
         """
         weights: dict[str, float] = {}
-        for word in split_words(text):
-            best = list(self.translations(word).items())[:translations]
+        for reading in self.readings(split_words(text)):
+            best = list(reading.items())[:translations]
             kept = [best[0], *(entry for entry in best[1:] if entry[1] >= probability)]
             total = sum(p for _, p in kept)
             for english, p in kept:

@@ -17,6 +17,7 @@ from pyserini_optical.distillation.glossing import start_from_glosses
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models import glosses, load_encoder
+from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.transformer import load_transformer
 from pyserini_optical.translation import count_words
 
@@ -77,6 +78,8 @@ def test_names_are_those_of_the_corpora_too(tiny: Path, toy_files: tuple[Path, P
     folder = distill(recipe(tiny, toy_files[0], epochs=0, names=[str(corpus)]), tmp_path / "student")
     names = (folder / "names.txt").read_text(encoding="utf-8").split()
     assert {"nairobi", "mombasa", "farmer"} <= set(names)
+    passages = Cooccurrence.load(folder / "passages.safetensors", "")
+    assert (passages.words, passages.count) == (["mombasa", "nairobi"], 1)
     assert json.loads((folder / "manifest.json").read_text())["inputs"]["names"]
     corpus.write_text(json.dumps({"id": "1", "text": "Lagos, Lagos"}) + "\n", encoding="utf-8")
     distill(recipe(tiny, toy_files[0], epochs=0, names=[str(corpus)]), tmp_path / "student")

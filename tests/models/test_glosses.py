@@ -12,6 +12,7 @@ from pyserini_optical.data import Pair
 from pyserini_optical.errors import InputError
 from pyserini_optical.models import load_encoder
 from pyserini_optical.models.affixes import Affixes
+from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.glosses import add_glosses
 from pyserini_optical.models.late_interaction import load_late_interaction
 from pyserini_optical.models.spelling import Spelling
@@ -87,6 +88,25 @@ def test_affixes_come_before_compounds_and_names_before_both(tiny: Path, tmp_pat
     (tmp_path / "student" / "affixes.tsv").write_text("wa…\t…\t0.5\nwa\tx…\t1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"affixes\.tsv: wa is not a prefix and an ending with … between; fetch or"):
         load_glosses(str(tmp_path / "student"))
+
+
+def test_the_other_words_say_which_translation_is_meant(tiny: Path, tmp_path: Path) -> None:
+    model = load_transformer(str(tiny), "cpu")
+    entries = {"banco": {"bench": 0.6, "bank": 0.4}, "dinero": {"money": 1.0}, "gato": {"cat": 1.0}}
+    passages = ["money in the bank", "a bank has money", "a cat on the bench", "the old bench", "a cat", "a dog"]
+    add_glosses(model, entries, cooccurrence=Cooccurrence.count_texts(passages))
+    save_transformer(model, tmp_path / "student")
+    student = load_glosses(str(tmp_path / "student"))
+    assert [student.gloss(text) for text in ("Banco", "Dinero, banco", "gato banco")] == [
+        "bench",
+        "money bank",
+        "cat bench",
+    ]
+    query = student.table.query("dinero banco", translations=5, probability=0.05)
+    assert query["bank"] > query["bench"] == pytest.approx(1 - query["bank"])
+    # Words that stand far away do not count.
+    assert student.gloss("banco" + " gato" * 40 + " dinero").split()[0] == "bench"
+    assert student.gloss("gato " * 40 + "dinero banco").split()[-2:] == ["money", "bank"]
 
 
 def test_pieces_stand_where_their_words_do(student: Path) -> None:
