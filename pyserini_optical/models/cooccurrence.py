@@ -20,7 +20,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial, reduce
 from itertools import pairwise
 
@@ -31,12 +31,11 @@ from scipy.sparse import csc_array
 from pyserini_optical.data import Pathish, write_beside
 from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import InputError
+from pyserini_optical.translation.word_table import Readings
 
 # The weight of what passages say, and rounds. On MLQA-R, RR@10 of the hybrid with .3 and .6: Arabic .341 and .352 (.322
 # without), Hindi .540 and .546 (.538).
 _LAMBDA, _ROUNDS = 0.6, 3
-
-Readings = Mapping[str, Mapping[str, float]]
 
 
 class Cooccurrence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,8 @@ _KEPT = 20
 # Words of a text that are weighed together: those of a question, or a part of a passage.
 _TOGETHER = 32
 
-Readings = Mapping[str, Mapping[str, float]]
+# Translations with their probabilities by word, of words that stand together.
+Readings: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
 class WordTable:

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import InputError
-from pyserini_optical.models.cooccurrence import Cooccurrence, Readings
+from pyserini_optical.models.cooccurrence import Cooccurrence
+from pyserini_optical.translation.word_table import Readings
 
 PASSAGES = [
     "The river bank floods",
