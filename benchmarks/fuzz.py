@@ -203,6 +203,13 @@ def _codebook(path: Path) -> None:
     ResidualCodes.load(path)
 
 
+def _passages(path: Path) -> None:
+    from pyserini_optical.models.cooccurrence import Cooccurrence
+
+    found = Cooccurrence.load(path, "")
+    found.weigh({"banco": {"bank": 0.5, "bench": 0.5}, "dinero": dict.fromkeys(("money", *found.words[:3]), 0.5)})
+
+
 def _lucene(path: Path) -> None:
     from pyserini_optical.integration.lucene import bm25_record
 
@@ -245,6 +252,7 @@ TARGETS: dict[str, Target] = {
     "cache": partial(_file, "translations.sqlite", _cache),
     "store": _store,
     "codebook": partial(_file, "codebook.npz", _codebook),
+    "passages": partial(_file, "passages.safetensors", _passages),
     "lucene": partial(_file, "bm25.json", _lucene),
     "spec": _spec,
 }

@@ -44,8 +44,8 @@ def greedy_partners(cost: Tensor, source_mass: Tensor, target_mass: Tensor) -> T
         raise ValueError(f"greedy alignment takes at most {_PLACES:,} tokens, got {max(cost.shape[1:]):,}")
     if cost.device.type != "cpu":
         return partners_in_rounds(cost, source_mass, target_mass)
-    # Adding zero makes one zero of two.
-    bits = (cost + 0.0).view(torch.int32)
+    # Adding zero makes one zero of two. Another layout in memory would be compiled for anew.
+    bits = (cost + 0.0).contiguous().view(torch.int32)
     return torch.from_numpy(_compiled()(bits.numpy(), (source_mass > 0).numpy(), (target_mass > 0).numpy()))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from pyserini_optical.data import Pair, Pathish, read_corpus
@@ -31,10 +30,10 @@ _KEPT, _PROBABLE = 5, 0.05
 def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[Pathish]) -> None:
     """Let a student, which is a copy of its teacher so far, read through glosses, in place.
 
-    A word of the bitext is read as its best translation; any other as the English word that it spells, of those in the
-    bitext, in the teacher's vocabulary, and in the corpora, or as those that differ from it by an affix. Of a rare word
-    the table knows little: the English words of its sentences, too, are what it may spell. Which of its translations a
-    word is read as, depends on the others of the text, by the passages of the corpora.
+    A word of the bitext is read as one of its translations; which one, depends on the others of the text, by the
+    passages of the corpora. Any other is read as the English word that it spells, of those in the bitext, in the
+    teacher's vocabulary, and in the corpora, or as those that differ from it by an affix. Of a rare word the table
+    knows little: the English words of its sentences, too, are what it may spell.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[
     InputError, RecipeError
         A corpus cannot be read, or the bitext has no words.
     """
-    say("counting a translation table of words; the student reads each as its best translation")
+    say("counting a translation table of words; the student reads each as one of its translations")
     table = count_words(pairs)
     if not table.entries:
         raise RecipeError("the bitext holds no sentence pairs with words; start: glosses needs some")
@@ -67,7 +66,9 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[
     spelling = learn_spelling({word: table.best(word) for word in table.entries}, sorted(names))
     for word, english in _beside(pairs, {word for word in glosses if occurrences[word] <= _RARE}).items():
         glosses[word] = mixed(spelling.candidates(word, english), glosses[word])
-    cooccurrence = Cooccurrence.count_texts(islice(_texts(corpora), 0, None, -(-count // _PASSAGES) or 1))
+    # Evenly drawn; all of them if there are no more.
+    drawn = (text for n, text in enumerate(_texts(corpora)) if (n + 1) * _PASSAGES // count > n * _PASSAGES // count)
+    cooccurrence = Cooccurrence.count_texts(drawn)
     add_glosses(student, {word: _probable(entry) for word, entry in glosses.items()}, affixes, spelling, cooccurrence)
 
 

@@ -37,7 +37,8 @@ class StudentRecipe:
         :func:`~pyserini_optical.models.training_free.map_vectors`.
     names : list of str
         For ``glosses``: English corpora, JSONL. A word that the bitext lacks is read as the word that it spells, of the
-        bitext's, the teacher's and these.
+        bitext's, the teacher's and these; one of several translations as that which meets the text's other words in
+        their passages.
     """
 
     model: str | None = None

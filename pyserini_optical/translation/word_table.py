@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Translations of a word that a table holds; those further down are noise.
 _KEPT = 20
-# Words of a text that are weighed together: those of a question, or a part of a passage.
+# Words of a text that are weighed together, at most: those of a question, or one of a passage's equal parts.
 _TOGETHER = 32
 
 # Translations with their probabilities by word, of words that stand together.
@@ -55,8 +55,9 @@ class WordTable:
     def readings(self, words: Sequence[str]) -> list[Mapping[str, float]]:
         """Give the translations of each word of a text, weighed by the others', the most probable first."""
         found: list[Mapping[str, float]] = []
-        for start in range(0, len(words), _TOGETHER):
-            some = words[start : start + _TOGETHER]
+        parts = -(-len(words) // _TOGETHER)
+        for part in range(parts):
+            some = words[part * len(words) // parts : (part + 1) * len(words) // parts]
             weighed = self._weigh({word: self.translations(word) for word in some})
             found += [weighed[word] for word in some]
         return found
@@ -81,8 +82,10 @@ class WordTable:
         r"""Make a probabilistic structured query [1]_: every word spread over its translations.
 
         .. math::
-            \mathrm{weight}(e) = \sum_{f \in \mathrm{text}} \frac{p(e \mid f)}{\sum_{e' \in K(f)} p(e' \mid f)}
+            \mathrm{weight}(e) = \sum_{f \in \mathrm{text}} \frac{q_f(e)}{\sum_{e' \in K(f)} q_f(e')}
             \quad\text{for } e \in K(f)
+
+        where :math:`q_f` is :math:`p(\cdot \mid f)`, weighed by the other words of the text if the table does so.
 
         Parameters
         ----------
@@ -138,7 +141,7 @@ class WordTable:
             try:
                 foreign, english, text = line.split("\t")
                 p = float(text)
-                if not foreign or not english or not 0 < p <= 1 + 1e-6 or math.isnan(p):
+                if not foreign or not english.strip() or not 0 < p <= 1 + 1e-6 or math.isnan(p):
                     raise ValueError
             except ValueError:
                 problem = "expected two words and a probability, separated by tabs"

@@ -52,6 +52,12 @@ def test_it_is_the_loop_pair_by_pair_in_a_padded_batch(partners: Partners) -> No
         assert own.tolist() == expected.tolist()
 
 
+def test_it_takes_any_layout() -> None:
+    cost, mu, nu = masked_batch()
+    turned = cost.transpose(1, 2).contiguous().transpose(1, 2)
+    assert torch.equal(greedy_partners(turned, mu, nu), greedy_partners(cost, mu, nu))
+
+
 @both_ways
 def test_nothing_goes_with_an_empty_side(partners: Partners) -> None:
     one, none = torch.full((1, 2), 0.5), torch.zeros(1, 2)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pyserini_optical.cli import main
-from pyserini_optical.data import Pair
-from pyserini_optical.distillation import Recipe, distill
+from pyserini_optical.data import Pair, read_bitext
+from pyserini_optical.distillation import Recipe, distill, glossing
 from pyserini_optical.distillation.glossing import start_from_glosses
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import RecipeError
@@ -86,6 +86,22 @@ def test_names_are_those_of_the_corpora_too(tiny: Path, toy_files: tuple[Path, P
     assert "lagos" in (folder / "names.txt").read_text(encoding="utf-8").split()
     with pytest.raises(RecipeError, match="names is for start: glosses"):
         StudentRecipe(names=[str(corpus)])
+
+
+def test_of_many_passages_some_are_drawn_evenly(
+    tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for path, texts in zip(paths, (("one", "two"), ("three", "four", "five")), strict=True):
+        path.write_text("".join(json.dumps({"id": text, "text": text}) + "\n" for text in texts), encoding="utf-8")
+    found = {}
+    for most in (2, 3, 5, 9):
+        monkeypatch.setattr(glossing, "_PASSAGES", most)
+        student = load_transformer(str(tiny), "cpu")
+        glossing.start_from_glosses(student, read_bitext(toy_files[0]), paths)
+        found[most] = student[0].cooccurrence.words
+    everything = sorted(["one", "two", "three", "four", "five"])
+    assert found == {2: ["five", "three"], 3: ["five", "four", "two"], 5: everything, 9: everything}
 
 
 def test_of_rare_words_the_letters_say_which_is_which(tiny: Path) -> None:

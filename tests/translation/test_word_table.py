@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from pyserini_optical.errors import InputError
 from pyserini_optical.translation import WordTable
+from pyserini_optical.translation.word_table import Readings
 
 TABLE = WordTable({"mto": {"river": 0.6, "stream": 0.3, "pillow": 0.1}, "kale": {"old": 1.0}})
 
@@ -27,6 +28,22 @@ def test_what_is_unlisted_may_be_known_elsewhere() -> None:
     table = WordTable(TABLE.entries, lambda word: {word[:3]: 0.8, "ever": 0.2})
     assert (table.best("mto"), table.best("nairobi")) == ("river", "nai")
     assert table.query("Nairobi", translations=2, probability=0.1) == pytest.approx({"nai": 0.8, "ever": 0.2})
+
+
+def test_words_are_weighed_in_equal_parts() -> None:
+    parts: list[list[str]] = []
+
+    def weigh(readings: Readings) -> Readings:
+        parts.append(list(readings))
+        return {word: {f"{word}-{len(readings)}": 1.0} for word in readings}
+
+    table = WordTable({}, weigh=weigh)
+    words = [f"w{n}" for n in range(33)]
+    assert [next(iter(reading)) for reading in table.readings(words)] == [
+        f"{word}-{16 if n < 16 else 17}" for n, word in enumerate(words)
+    ]
+    assert [word for part in parts for word in part] == words
+    assert table.readings([]) == []
 
 
 @given(st.lists(st.sampled_from(["mto", "kale", "jina"])), st.integers(1, 4), st.floats(0, 1))
@@ -54,7 +71,7 @@ def test_a_row_keeps_its_greatest() -> None:
     assert list(table.entries["f"]) == [f"e{n}" for n in range(29, 9, -1)]
 
 
-@pytest.mark.parametrize("line", ["a\tb", "a\tb\tx", "a\tb\t0", "a\tb\tnan", "a\t\t0.5", "a\tb\t2"])
+@pytest.mark.parametrize("line", ["a\tb", "a\tb\tx", "a\tb\t0", "a\tb\tnan", "a\t\t0.5", "a\t \t0.5", "a\tb\t2"])
 def test_a_damaged_table_is_said(line: str, tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_text(f"a\tb\t0.5\n{line}\n")
