@@ -34,8 +34,8 @@ from pyserini_optical.data.words import split_words
 from pyserini_optical.errors import InputError
 from pyserini_optical.translation.word_table import Readings
 
-# The weight of what passages say, and rounds. On MLQA-R, RR@10 of the hybrid with .3 and .6: Arabic .341 and .352 (.322
-# without), Hindi .540 and .546 (.538).
+# The weight of what passages say, and rounds. In trials on MLQA-R, RR@10 of the hybrid with .3 and .6: Arabic .341 and
+# .352 (.322 without), Hindi .540 and .546 (.538).
 _LAMBDA, _ROUNDS = 0.6, 3
 
 

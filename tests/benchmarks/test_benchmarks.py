@@ -133,8 +133,7 @@ def test_glosses(tmp_path: Path, tiny: Path, toy_collection: Path, toy_files: tu
     assert load("glosses")([*arguments, "--report", str(tmp_path / "report")]) == 0
     found = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["runs"]
     ways = {run["name"]: run["by_topic"]["RR@10"] for run in found}
-    assert sorted(ways) == sorted(
-        ["word-by-word", "student", "listed-words-alone", "no-affixes", "names-alone", "stems", "capitals-kept"]
-    )
+    unlisted = ["listed-words-alone", "no-affixes", "names-alone", "stems", "capitals-kept"]
+    assert list(ways) == ["word-by-word", "student", *unlisted]
     assert ways["stems"] != ways["student"] == ways["listed-words-alone"]
     assert load("glosses")([str(tiny), *arguments[1:]]) == 1
