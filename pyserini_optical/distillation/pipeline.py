@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyserini_optical.distillation.training import Model
     from pyserini_optical.models.provenance import Provenance
     from pyserini_optical.models.teacher import TeacherVectors
+    from pyserini_optical.objectives import Marginals
 
 
 def distill(
@@ -159,7 +160,7 @@ def _vectors(
     cache = work / "teacher"
     if kept is not None:
         how = [COMPUTING, machine(str(teacher.device))["precision"], teacher_mark]
-        how += map(str, (recipe.special_tokens, recipe.late_interaction, recipe.training.max_length))
+        how += map(str, (recipe.special_tokens, recipe.marginals, recipe.late_interaction, recipe.training.max_length))
         cache = kept / fingerprint_texts([*how, *sentences])[:16]
     with ExitStack() as held, progress("teacher's vectors, sentences", len(sentences)) as advance:
         if kept is not None and is_first():
@@ -169,7 +170,7 @@ def _vectors(
             sentences,
             cache=cache,
             fingerprint=teacher_mark,
-            special_tokens=recipe.special_tokens,
+            marginals=_marginals(recipe, teacher, sentences),
             max_length=recipe.training.max_length,
             advance=advance,
         )
@@ -191,15 +192,15 @@ def _align(
     from pyserini_optical.objectives import DistillationLoss
 
     anchor = recipe.make_objectives("english")
+    foreign = [pair.foreign for pair in pairs]
     loss = DistillationLoss(
         student,
         vectors,
         recipe.make_objectives(),
-        special_tokens=recipe.special_tokens,
+        marginals=_marginals(recipe, student, foreign + [pair.english for pair in pairs if anchor]),
         english=anchor,
         mini_batch_size=recipe.mini_batch_size,
     )
-    foreign = [pair.foreign for pair in pairs]
     columns: dict[str, list[Any]] = {"foreign": foreign}
     if anchor:
         columns["english"] = [pair.english for pair in pairs]
@@ -214,6 +215,15 @@ def _align(
         development=evaluator,
         queries=["english"],
     )
+
+
+def _marginals(recipe: Recipe, model: Model, sentences: Sequence[str]) -> Marginals:
+    """Give what the tokens of one side weigh."""
+    from pyserini_optical.models.teacher import piece_idf
+    from pyserini_optical.objectives import Marginals
+
+    idf = piece_idf(model, sentences, recipe.training.max_length) if recipe.marginals == "idf" else None
+    return Marginals.of(model.tokenizer, special_tokens=recipe.special_tokens, by=recipe.marginals, idf=idf)
 
 
 def _load(recipe: Recipe, name: str) -> Model:

@@ -14,6 +14,7 @@ from pyserini_optical.distillation.quick_recipe import QuickRecipe
 from pyserini_optical.distillation.training_recipe import TrainingRecipe as TrainingRecipe
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.objectives import OBJECTIVES, RELEVANCE_OBJECTIVES, Objective, RelevanceObjective
+from pyserini_optical.objectives.marginals import Weighing
 
 Side: TypeAlias = Literal["foreign", "english"]
 
@@ -134,7 +135,12 @@ class Recipe:
         Whether teacher and student score by MaxSim over their token vectors; a teacher that was not made for it gives
         its token vectors as they are.
     special_tokens : bool
-        Whether [CLS] and [SEP] take part in token alignment (late interaction leaves them out).
+        Whether special tokens take part in alignment: [CLS] and [SEP], and the markers and [MASK]s that a
+        late-interaction model adds to a query. What such a model scores by stays as it is.
+    marginals : {"uniform", "norm", "idf"}
+        What the tokens that take part weigh by in alignment: all alike, by the length of their vectors, or by how rare
+        their pieces are in the bitext; see :mod:`pyserini_optical.objectives.marginals`. A start from plans has all
+        alike.
     documents : {"teacher", "self"}
         Who encodes the documents.
     seed : int
@@ -161,6 +167,7 @@ class Recipe:
     exclude: list[str] = field(default_factory=list)
     late_interaction: bool = False
     special_tokens: bool = False
+    marginals: Weighing = "uniform"
     documents: Literal["teacher", "self"] = "teacher"
     seed: int = 0
     limit: int | None = None
@@ -176,8 +183,6 @@ class Recipe:
             raise RecipeError("bitext must name at least one file")
         if self.late_interaction and any(entry.get("name") == "sentence-mse" for entry in self.objectives):
             raise RecipeError("sentence-mse compares sentence vectors; a late-interaction model has none, remove it")
-        if self.late_interaction and self.special_tokens:
-            raise RecipeError("special_tokens has no effect on late interaction, which leaves them out; remove it")
         if self.seed >= 2**32:
             raise RecipeError(f"seed must be below 2**32, got {self.seed}")
         for count in ("limit", "mini_batch_size"):
@@ -220,6 +225,7 @@ class Recipe:
         plain = asdict(self)
         student = plain["student"]
         for part, key in (
+            (plain, "marginals"),
             (plain, "limit"),
             (plain, "mini_batch_size"),
             (plain, "relevance"),
@@ -227,7 +233,7 @@ class Recipe:
             (student, "map"),
             (student, "names"),
         ):
-            if part[key] in (None, "none", []):
+            if part[key] in (None, "none", [], "uniform"):
                 del part[key]
         return plain
 

@@ -230,12 +230,12 @@ def token_vectors(
     from torch.nn import functional
 
     from pyserini_optical.models.glosses import GlossTransformer
-    from pyserini_optical.objectives import token_mask
+    from pyserini_optical.objectives import Marginals
 
     first: Any = model[0]
-    read = first.gloss if isinstance(first, GlossTransformer) else str
+    gloss = first.gloss if isinstance(first, GlossTransformer) else str
     encoded: Any = model.tokenizer(
-        [[read(word) for word in words] for words in sentences],
+        [[gloss(word) for word in words] for words in sentences],
         is_split_into_words=True,
         padding=True,
         truncation=True,
@@ -249,5 +249,6 @@ def token_vectors(
         vectors = model(dict(features))["token_embeddings"]
     numbers = [[-1 if word is None else word for word in encoded.word_ids(row)] for row in range(len(sentences))]
     words = torch.tensor(numbers, device=model.device)
-    taking_part = token_mask(features, torch.tensor(model.tokenizer.all_special_ids))
+    read = features["attention_mask"].bool()
+    taking_part = Marginals.of(model.tokenizer).taking_part(features["input_ids"], read, read)
     return functional.normalize(vectors.float(), dim=-1), words.masked_fill(~taking_part, -1)

@@ -25,13 +25,12 @@ from pyserini_optical.couplings import IPOT, Coupling, uniform_mass
 from pyserini_optical.models.device import autocast
 from pyserini_optical.models.student import Counts, set_rows
 from pyserini_optical.models.table import rows_to_one
+from pyserini_optical.models.teacher import TeacherVectors, query_features
 from pyserini_optical.objectives import represent
 from pyserini_optical.progress import Advance
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-
-    from pyserini_optical.models.teacher import TeacherVectors
 
 _BATCH = 128
 
@@ -94,22 +93,19 @@ def _count(
 ) -> Counts:
     special = torch.tensor(list(student.tokenizer.all_special_ids), dtype=torch.long)
     english_special = torch.tensor(list(teacher.teacher.tokenizer.all_special_ids), dtype=torch.long)
-    late = student.model_type == "MultiVectorEncoder"
-    how: dict[str, Any] = {"prompt": student.prompts.get("query"), "task": "query"} if late else {}
     total, parts = csr_matrix(shape), _Entries([], [], [])
     seen = np.zeros(shape[0], dtype=np.int64)
     met = np.zeros(shape[1], dtype=bool)
     order = np.argsort([len(sentence) for sentence in foreign], kind="stable")
-    usual, student.max_seq_length = student.max_seq_length, min(max_length, student.max_seq_length or max_length)
     student.eval()
     for start in range(0, len(order), _BATCH):
         numbers = order[start : start + _BATCH].tolist()
-        features = student.preprocess([foreign[number] for number in numbers], **how)
-        features = {name: value.to(student.device) for name, value in features.items() if torch.is_tensor(value)}
+        features = query_features(student, [foreign[number] for number in numbers], max_length)
+        features = {name: value.to(student.device) for name, value in features.items()}
         foreign_ids, english_ids = features["input_ids"].cpu(), teacher.input_ids(numbers)
         with torch.inference_mode():
             with autocast(str(student.device)):
-                ours = represent(student, features, special)
+                ours = represent(student, features)
             theirs = teacher.rows(numbers, student.device)
             # What a late-interaction model adds to a query, its markers and [MASK]s, translates nothing.
             foreign_mask = ours.mask & ~torch.isin(foreign_ids, special).to(ours.mask.device)
@@ -130,7 +126,6 @@ def _count(
         met[english_ids[english_mask.cpu()].numpy()] = True
         if advance is not None:
             advance(len(numbers))
-    student.max_seq_length = usual
     return Counts(total + _added(parts, shape) if parts.shares else total, seen, met)
 
 

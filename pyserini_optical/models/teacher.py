@@ -18,7 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from pyserini_optical.data import Manifest, fingerprint, fingerprint_texts, write_beside
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.device import autocast
-from pyserini_optical.objectives import Representation, represent
+from pyserini_optical.objectives import Marginals, Representation, represent
+from pyserini_optical.objectives.marginals import count_idf
 from pyserini_optical.progress import Advance, say
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class TeacherVectors:
         Fingerprint of the teacher's weights, by which a finished cache is known again; needed with a cache.
     limit : int
         Largest cache, in bytes.
-    special_tokens : bool
-        Whether [CLS], [SEP] and the tokeniser's other special tokens take part in token alignment.
+    marginals : Marginals, optional
+        Which tokens take part in alignment, and how much each weighs; by default all but special ones, and alike.
     max_length : int
         Sentences are cut after so many tokens, or where the teacher itself cuts them.
     advance : callable, optional
@@ -62,7 +63,7 @@ class TeacherVectors:
         cache: Path | None = None,
         fingerprint: str | None = None,
         limit: int = 8 * 2**30,
-        special_tokens: bool = False,
+        marginals: Marginals | None = None,
         max_length: int = 128,
         advance: Advance | None = None,
     ) -> None:
@@ -70,8 +71,7 @@ class TeacherVectors:
         self.sentences = sentences
         self.max_length = min(max_length, teacher.max_seq_length or max_length)
         self._late = teacher.model_type == "MultiVectorEncoder"
-        special = [] if special_tokens else list(teacher.tokenizer.all_special_ids)
-        self._special_ids = torch.tensor(special, dtype=torch.long)
+        self._marginals = marginals or Marginals.of(teacher.tokenizer)
         self._store: _Store | None = None
         if cache is not None:
             if fingerprint is None:
@@ -79,7 +79,11 @@ class TeacherVectors:
             manifest = Manifest(
                 step="teacher vectors",
                 inputs={"teacher": fingerprint, "sentences": fingerprint_texts(sentences)},
-                parameters={"special_tokens": special_tokens, "max_length": self.max_length},
+                parameters={
+                    "special_tokens": self._marginals.all_read,
+                    "marginals": self._marginals.by,
+                    "max_length": self.max_length,
+                },
             )
             self._store = _open(cache, manifest, len(sentences)) or self._fill(cache, manifest, limit, advance)
 
@@ -87,19 +91,22 @@ class TeacherVectors:
         """Give the teacher's representation of these rows, padded to the longest of them."""
         if self._store is None:
             return self._run(numbers, device)
-        offsets, tokens, masks, pooled = self._store
+        offsets, tokens, masks, masses, pooled = self._store
         lengths = [int(offsets[n + 1] - offsets[n]) for n in numbers]
         shape = (len(numbers), max(lengths))
         vectors = np.zeros((*shape, tokens.shape[1]), dtype=np.float16)
         mask = np.zeros(shape, dtype=bool)
+        mass = np.zeros(shape, dtype=np.float32)
         for row, (number, length) in enumerate(zip(numbers, lengths, strict=True)):
             span = slice(int(offsets[number]), int(offsets[number]) + length)
             vectors[row, :length] = tokens[span]
             mask[row, :length] = masks[span]
+            mass[row, :length] = masses[span]
         return Representation(
             tokens=torch.from_numpy(vectors).to(device).float(),
             mask=torch.from_numpy(mask).to(device),
             pooled=None if self._late else torch.from_numpy(np.array(pooled[list(numbers)])).to(device),
+            mass=torch.from_numpy(mass).to(device),
         )
 
     def input_ids(self, numbers: Sequence[int]) -> torch.Tensor:
@@ -110,18 +117,10 @@ class TeacherVectors:
     def _run(self, numbers: Sequence[int], device: torch.device) -> Representation:
         features = {name: tensor.to(device) for name, tensor in self._features(numbers).items()}
         with torch.no_grad(), autocast(str(device)):
-            return represent(self.teacher, features, self._special_ids)
+            return represent(self.teacher, features, self._marginals)
 
     def _features(self, numbers: Sequence[int]) -> dict[str, Any]:
-        sentences = [self.sentences[n] for n in numbers]
-        usual = self.teacher.max_seq_length
-        self.teacher.max_seq_length = self.max_length
-        try:
-            prompt = self.teacher.prompts.get("query") if self._late else None
-            features = self.teacher.preprocess(sentences, prompt=prompt, **({"task": "query"} if self._late else {}))
-        finally:
-            self.teacher.max_seq_length = usual
-        return {name: value for name, value in features.items() if isinstance(value, torch.Tensor)}
+        return query_features(self.teacher, [self.sentences[n] for n in numbers], self.max_length)
 
     def _lengths(self) -> list[int]:
         """Tokens of each sentence, those that a query is expanded by with them."""
@@ -139,7 +138,7 @@ class TeacherVectors:
         # A model for late interaction may end in a projection of its tokens, and has no sentence vectors.
         token_dimension = dimension if self._late else int(self.teacher[0].get_embedding_dimension() or 0)
         pooled_dimension = 0 if self._late else dimension
-        if sum(lengths) * (2 * token_dimension + 1) + len(lengths) * (4 * pooled_dimension + 8) > limit:
+        if sum(lengths) * (2 * token_dimension + 5) + len(lengths) * (4 * pooled_dimension + 8) > limit:
             return None
         for left in (cache / _MANIFEST, *cache.glob(".*.npy")):  # the second: of a process that was killed
             left.unlink(missing_ok=True)
@@ -149,6 +148,7 @@ class TeacherVectors:
         with (
             _array_file(names.tokens, np.float16, (total, token_dimension)) as tokens,
             _array_file(names.masks, np.bool_, (total,)) as masks,
+            _array_file(names.masses, np.float32, (total,)) as masses,
             _array_file(names.pooled, np.float32, (len(lengths), pooled_dimension)) as pooled,
         ):
             order = np.argsort(lengths, kind="stable")
@@ -159,6 +159,7 @@ class TeacherVectors:
                     span = slice(int(offsets[number]), int(offsets[number + 1]))
                     tokens[span] = result.tokens[row, : lengths[number]].half().cpu().numpy()
                     masks[span] = result.mask[row, : lengths[number]].cpu().numpy()
+                    masses[span] = result.masses[row, : lengths[number]].cpu().numpy()
                 if result.pooled is not None:
                     pooled[numbers] = result.pooled.cpu().numpy()
                 if advance is not None:
@@ -168,6 +169,30 @@ class TeacherVectors:
         outputs = {name.name: fingerprint(name) for name in names}
         replace(manifest, outputs=outputs).save(cache / _MANIFEST)
         return _open(cache, manifest, len(lengths))
+
+
+def query_features(
+    model: SentenceTransformer | MultiVectorEncoder, sentences: Sequence[str], max_length: int
+) -> dict[str, torch.Tensor]:
+    """Tokenise sentences as a model reads queries, cut after so many tokens or where it cuts itself."""
+    late = model.model_type == "MultiVectorEncoder"
+    how: dict[str, Any] = {"prompt": model.prompts.get("query"), "task": "query"} if late else {}
+    usual = model.max_seq_length
+    model.max_seq_length = min(max_length, usual or max_length)
+    try:
+        features = model.preprocess(list(sentences), **how)
+    finally:
+        model.max_seq_length = usual
+    return {name: value for name, value in features.items() if isinstance(value, torch.Tensor)}
+
+
+def piece_idf(
+    model: SentenceTransformer | MultiVectorEncoder, sentences: Sequence[str], max_length: int
+) -> torch.Tensor:
+    """Count how rare a model's pieces are in sentences, shape (pieces,); see :func:`count_idf`."""
+    parts = (sentences[start : start + 1024] for start in range(0, len(sentences), 1024))
+    pieces = (query_features(model, part, max_length)["input_ids"] for part in parts)
+    return count_idf(pieces, len(model.tokenizer))
 
 
 class TextVectors:
@@ -220,11 +245,12 @@ def encode_texts(
 
 
 class _Store(NamedTuple):
-    """Where each sentence's tokens begin, all token vectors, whether they take part, and the sentence vectors."""
+    """Where each sentence's tokens begin, all token vectors, their masks and masses, and the sentence vectors."""
 
     offsets: NDArray[np.int64]
     tokens: NDArray[np.float16]
     masks: NDArray[np.bool_]
+    masses: NDArray[np.float32]
     pooled: NDArray[np.float32]
 
 
@@ -232,13 +258,14 @@ class _Names(NamedTuple):
     offsets: Path
     tokens: Path
     masks: Path
+    masses: Path
     pooled: Path
 
 
 _MANIFEST = "manifest.json"
 
 # By this vectors are known that were computed as they are here; raised when that changes.
-COMPUTING = "1"
+COMPUTING = "2"
 
 
 def _names(cache: Path) -> _Names:
@@ -259,7 +286,8 @@ def _open(cache: Path, manifest: Manifest, sentences: int) -> _Store | None:
     except (InputError, OSError, ValueError, EOFError):
         return None
     tokens = int(store.offsets[-1]) if len(store.offsets) == sentences + 1 else -1
-    return store if tokens == len(store.tokens) == len(store.masks) and len(store.pooled) == sentences else None
+    whole = {len(store.tokens), len(store.masks), len(store.masses)} == {tokens}
+    return store if whole and len(store.pooled) == sentences else None
 
 
 @contextmanager

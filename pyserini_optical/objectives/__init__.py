@@ -27,13 +27,13 @@ from __future__ import annotations
 
 from pyserini_optical.objectives.generated import GeneratorLoss, QuestionAlignment
 from pyserini_optical.objectives.loss import DistillationLoss, TeacherRows
+from pyserini_optical.objectives.marginals import Marginals
 from pyserini_optical.objectives.relevance import InfoNCE, MarginMSE, RelevanceKL, RelevanceLoss, RelevanceObjective
 from pyserini_optical.objectives.representation import (
     Objective,
     Representation,
     represent,
     similarities,
-    token_mask,
 )
 from pyserini_optical.objectives.sentence import Contrastive, SentenceMSE
 from pyserini_optical.objectives.token_alignment import TokenAlignment
@@ -58,6 +58,7 @@ __all__ = [
     "GeneratorLoss",
     "InfoNCE",
     "MarginMSE",
+    "Marginals",
     "Objective",
     "QuestionAlignment",
     "RelevanceKL",
@@ -69,5 +70,4 @@ __all__ = [
     "TokenAlignment",
     "represent",
     "similarities",
-    "token_mask",
 ]

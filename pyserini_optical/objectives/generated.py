@@ -133,7 +133,7 @@ class GeneratorLoss(nn.Module):
         rows = torch.tensor(batch.rows)
         # Each passage once, whatever the number of questions that have it.
         numbers, places = torch.unique(self.candidates[rows], return_inverse=True)
-        asked = batch.gather(represent(self.model, columns[0], torch.empty(0, dtype=torch.long)))
+        asked = batch.gather(represent(self.model, columns[0]))
         device = asked.tokens.device
         passages, places = self.passages.rows(numbers.tolist(), device), places.to(device)
         every = similarities(asked, passages)
@@ -144,7 +144,7 @@ class GeneratorLoss(nn.Module):
             given = (own, theirs, first) if each.needs_teacher else (every, theirs, places[:, 0])
             losses[name] = self.weights[name] * each(*given)
         if self.alignment is not None:
-            generated = batch.gather(represent(self.model, columns[1], torch.empty(0, dtype=torch.long)))
+            generated = batch.gather(represent(self.model, columns[1]))
             others = similarities(generated, passages).gather(1, places)
             losses["alignment"] = self.weights["alignment"] * self.alignment(own, others)
         return losses

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from pyserini_optical.objectives.marginals import Marginals
 from pyserini_optical.objectives.representation import Objective, Representation, represent_in_parts
 from pyserini_optical.objectives.shares import Shares
 
@@ -37,9 +38,9 @@ class DistillationLoss(nn.Module):
         The teacher's side, by row number.
     objectives : mapping of str to (float, Objective)
         Weight and objective by name; the names appear in the training log.
-    special_tokens : bool
-        Whether [CLS], [SEP] and the tokeniser's other special tokens (so [UNK] too) take part in token alignment on the
-        student's side; the teacher's side decides for itself.
+    marginals : Marginals, optional
+        Which of the student's tokens take part in alignment, and how much each weighs; by default all but special
+        ones, and alike. The teacher's side decides for itself.
     english : mapping of str to (float, Objective), optional
         An anchor: objectives on the student's own reading of the English side, which keep it near the teacher, as
         Reimers and Gurevych do with sentence vectors and DR.DECR with tokens. They are named ``NAME-english`` in the
@@ -72,7 +73,7 @@ class DistillationLoss(nn.Module):
         teacher: TeacherRows,
         objectives: Mapping[str, tuple[float, Objective]],
         *,
-        special_tokens: bool = False,
+        marginals: Marginals | None = None,
         english: Mapping[str, tuple[float, Objective]] | None = None,
         mini_batch_size: int | None = None,
     ) -> None:
@@ -86,8 +87,7 @@ class DistillationLoss(nn.Module):
         entries = {name: entry for side in sides for name, entry in side.items()}
         self.weights = {name: weight for name, (weight, _) in entries.items()}
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in entries.items()})
-        special = [] if special_tokens else list(model.tokenizer.all_special_ids)
-        self.special_ids = torch.tensor(special, dtype=torch.long)
+        self.marginals = marginals or Marginals.of(model.tokenizer)
         self.mini_batch_size = mini_batch_size
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> dict[str, Tensor]:
@@ -112,7 +112,7 @@ class DistillationLoss(nn.Module):
         teacher = None
         losses: dict[str, Tensor] = {}
         for features, names in zip(columns, self.sides, strict=True):
-            student = batch.gather(represent_in_parts(self.model, features, self.special_ids, self.mini_batch_size))
+            student = batch.gather(represent_in_parts(self.model, features, self.marginals, self.mini_batch_size))
             teacher = teacher or self.teacher.rows(batch.rows, student.tokens.device)
             losses |= {name: self.weights[name] * self.objectives[name](student, teacher) for name in names}
         return losses

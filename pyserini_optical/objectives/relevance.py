@@ -187,7 +187,7 @@ class RelevanceLoss(nn.Module):
         for row in rows:
             for passage in self.candidates[row]:
                 places.setdefault(passage, len(places))
-        student = batch.gather(represent(self.model, features, torch.empty(0, dtype=torch.long)))
+        student = batch.gather(represent(self.model, features))
         device = student.tokens.device
         passages = self.passages.rows(list(places), device)
         ours = similarities(student, passages)

@@ -50,15 +50,19 @@ class Shares:
         tokens = functional.pad(share.tokens, (0, 0, 0, int(longest) - share.tokens.shape[1]))
         mask = functional.pad(share.mask, (0, int(longest) - share.mask.shape[1]))
         # All in one: so vectors that no objective looks at have a gradient too, zero, for which the others wait.
-        parts = [tokens.flatten(1), mask.to(tokens.dtype)] + ([] if share.pooled is None else [share.pooled])
+        masses = functional.pad(share.masses, (0, int(longest) - share.mask.shape[1]))
+        parts = [tokens.flatten(1), mask.to(tokens.dtype), masses] + ([] if share.pooled is None else [share.pooled])
         packed = torch.cat(parts, dim=1)
         if packed.requires_grad:
             packed.register_hook(lambda gradient: self._processes * gradient)  # type: ignore[no-untyped-call]
         whole = _gather(packed)[self._places]
         sizes = [part.shape[1] for part in parts]
-        flat, real, *pooled = torch.split(whole, sizes, dim=1)
+        flat, real, masses, *pooled = torch.split(whole, sizes, dim=1)
         return Representation(
-            tokens=flat.reshape(-1, *tokens.shape[1:]), mask=real.bool(), pooled=pooled[0] if pooled else None
+            tokens=flat.reshape(-1, *tokens.shape[1:]),
+            mask=real.bool(),
+            pooled=pooled[0] if pooled else None,
+            mass=masses.detach(),
         )
 
 

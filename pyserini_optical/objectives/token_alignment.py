@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyserini_optical.couplings import IPOT, Coupling, uniform_mass
+from pyserini_optical.couplings import IPOT, Coupling
 from pyserini_optical.objectives.representation import Objective, Representation
 
 
@@ -28,8 +28,9 @@ class TokenAlignment(Objective):
     so that for exact transport :math:`\partial L / \partial s` is the gradient of the optimal value (by the envelope
     theorem); or it is the squared distance :math:`\lVert t_i - s_j \rVert^2`, as DR.DECR has it on greedily aligned
     tokens [2]_ (there the mean over the dimensions, here their sum). Of unit vectors, as in late interaction, that is
-    :math:`2 C_{ij}`; of a pooled model's token vectors the lengths are learnt too. That the plan is detached, the cost
-    is the cosine distance and the masses are uniform is our choice, not known to be the first paper's.
+    :math:`2 C_{ij}`; of a pooled model's token vectors the lengths are learnt too. The masses are those that both sides
+    bring (:mod:`~pyserini_optical.objectives.marginals`). That the plan is detached and the cost is the cosine distance
+    is our choice, not known to be the first paper's.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ class TokenAlignment(Objective):
             source = functional.normalize(teacher.tokens.detach().float(), dim=-1)
             target = functional.normalize(student.tokens.float(), dim=-1)
             cost = 1.0 - source @ target.transpose(1, 2)
-            plan = self.coupling.plan(cost, uniform_mass(teacher.mask), uniform_mass(student.mask))
-            pairs = (teacher.mask.any(dim=1) & student.mask.any(dim=1)).sum().clamp_min(1)
+            masses = teacher.masses, student.masses
+            plan = self.coupling.plan(cost, *masses)
+            pairs = (masses[0].any(dim=1) & masses[1].any(dim=1)).sum().clamp_min(1)
             error = _squared(teacher.tokens.detach(), student.tokens) if self.error == "squared" else cost
             return (plan.matrix * error).sum() / pairs
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pyserini_optical.data import Pair, read_bitext
 from pyserini_optical.distillation import FineTuningRecipe, Recipe, distill, fine_tune
@@ -159,3 +161,18 @@ def test_raw_tokens_leave_special_tokens_out(tiny: Path) -> None:
     assert vectors.shape == (3, 32)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
     assert not is_late_interaction(str(tiny))
+
+
+@pytest.mark.parametrize("settings", [{"marginals": "norm"}, {"marginals": "idf"}, {"special_tokens": True}])
+def test_what_tokens_weigh_in_alignment_is_a_matter_of_the_recipe(
+    recipe: Recipe, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    anchored = [*recipe.objectives, {"name": "token-alignment", "side": "english", "weight": 0.1}]
+    quick = replace(recipe, objectives=anchored, training=replace(recipe.training, epochs=0.2), development=None)
+    usual, other = (
+        load_file(distill(replace(quick, **one), tmp_path / name / "toy") / "model.safetensors")
+        for name, one in (("usual", {}), ("other", settings))
+    )
+    assert usual.keys() == other.keys()
+    assert any(not torch.equal(weight, other[name]) for name, weight in usual.items())
+    assert "marginals" not in quick.as_dict()  # so that checkpoints from before are known again

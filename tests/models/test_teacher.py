@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pyserini_optical.data import Manifest, Pair
-from pyserini_optical.models.teacher import TeacherVectors
+from pyserini_optical.models.teacher import TeacherVectors, piece_idf
 from pyserini_optical.models.transformer import load_transformer
+from pyserini_optical.objectives import Marginals
 
 CPU = torch.device("cpu")
 ROWS = [5, 0, 41, 5]
@@ -47,6 +48,7 @@ def cached(opened: Opened, tmp_path: Path) -> Opened:
 def same(first: TeacherVectors, second: TeacherVectors, rows: list[int], tolerance: float) -> None:
     one, other = first.rows(rows, CPU), second.rows(rows, CPU)
     assert torch.equal(one.mask, other.mask)
+    torch.testing.assert_close(one.masses, other.masses, atol=1e-5, rtol=0)
     torch.testing.assert_close(one.pooled, other.pooled, atol=1e-5, rtol=0)
     torch.testing.assert_close(one.tokens[one.mask], other.tokens[one.mask], atol=tolerance, rtol=1e-3)
 
@@ -79,15 +81,17 @@ def test_filling_says_how_far_it_is(cached: Opened, sentences: list[str]) -> Non
     assert len(done) > 1
 
 
-@pytest.mark.parametrize("other", ["fingerprint", "sentences", "special_tokens", "max_length"])
+@pytest.mark.parametrize("other", ["fingerprint", "sentences", "special_tokens", "marginals", "max_length"])
 def test_a_cache_of_something_else_is_not_used(
-    cached: Opened, opened: Opened, sentences: list[str], other: str
+    cached: Opened, opened: Opened, sentences: list[str], tiny: Path, other: str
 ) -> None:
     cached()
+    tokenizer = load_transformer(str(tiny), "cpu").tokenizer
     choices: dict[str, dict[str, Any]] = {
         "fingerprint": {"fingerprint": "b"},
         "sentences": {"sentences": sentences[::-1]},
-        "special_tokens": {"special_tokens": True},
+        "special_tokens": {"marginals": Marginals.of(tokenizer, special_tokens=True)},
+        "marginals": {"marginals": Marginals.of(tokenizer, by="norm")},
         "max_length": {"max_length": 4},
     }
     options = choices[other]
@@ -97,7 +101,9 @@ def test_a_cache_of_something_else_is_not_used(
     same(opened(**{key: value for key, value in options.items() if key != "fingerprint"}), second, ROWS, 5e-3)
 
 
-@pytest.mark.parametrize("file", ["offsets.npy", "tokens.npy", "masks.npy", "pooled.npy", "manifest.json"])
+@pytest.mark.parametrize(
+    "file", ["offsets.npy", "tokens.npy", "masks.npy", "masses.npy", "pooled.npy", "manifest.json"]
+)
 @pytest.mark.parametrize("harm", ["cut", "gone", "noise", "empty"])
 def test_a_damaged_or_half_filled_cache_is_filled_anew(
     cached: Opened, opened: Opened, sentences: list[str], tmp_path: Path, file: str, harm: str
@@ -120,7 +126,7 @@ def test_what_a_killed_process_left_is_removed(cached: Opened, tmp_path: Path) -
     (folder / ".tokens.npy.abc.npy").write_bytes(b"half")
     cached()
     assert sorted(path.name for path in folder.iterdir()) == [
-        "manifest.json", "masks.npy", "offsets.npy", "pooled.npy", "tokens.npy"
+        "manifest.json", "masks.npy", "masses.npy", "offsets.npy", "pooled.npy", "tokens.npy"
     ]  # fmt: skip
 
 
@@ -153,9 +159,27 @@ def test_a_length_beyond_the_teachers_own_is_cut(opened: Opened) -> None:
     assert opened(max_length=9).rows([91], CPU).mask.shape[1] == 9
 
 
-def test_special_tokens_take_part_only_if_asked(opened: Opened) -> None:
-    without, with_special = (opened(special_tokens=special).rows([0], CPU).mask for special in (False, True))
-    assert with_special.sum() - without.sum() == 2
+def test_special_tokens_take_part_only_if_asked(opened: Opened, tiny: Path) -> None:
+    tokenizer = load_transformer(str(tiny), "cpu").tokenizer
+    without, with_special = (
+        opened(marginals=Marginals.of(tokenizer, special_tokens=special)).rows([0], CPU) for special in (False, True)
+    )
+    assert with_special.mask.sum() - without.mask.sum() == 2
+    assert (with_special.masses > 0).sum() - (without.masses > 0).sum() == 2
+
+
+def test_rare_pieces_weigh_more_by_idf(opened: Opened, cached: Opened, sentences: list[str], tiny: Path) -> None:
+    model = load_transformer(str(tiny), "cpu")
+    idf = piece_idf(model, sentences, 64)
+    marginals = Marginals.of(model.tokenizer, by="idf", idf=idf)
+    live, kept = opened(marginals=marginals), cached(marginals=marginals)
+    same(live, kept, ROWS, 5e-3)
+    found = kept.rows([0], CPU)
+    pieces = model.tokenizer(sentences[0])["input_ids"]
+    the = [number for number, piece in enumerate(pieces) if piece == model.tokenizer.convert_tokens_to_ids("the")]
+    others = [number for number in range(1, len(pieces) - 1) if number not in the]
+    assert the
+    assert found.masses[0, the].max() < found.masses[0, others].min()
 
 
 def test_a_sentence_without_pieces_has_no_tokens(opened: Opened, cached: Opened) -> None:

@@ -16,7 +16,14 @@ from torch.utils.checkpoint import checkpoint
 
 from pyserini_optical.data import Pair
 from pyserini_optical.models.teacher import TeacherVectors
-from pyserini_optical.objectives import Contrastive, DistillationLoss, SentenceMSE, TokenAlignment, representation
+from pyserini_optical.objectives import (
+    Contrastive,
+    DistillationLoss,
+    Marginals,
+    SentenceMSE,
+    TokenAlignment,
+    representation,
+)
 
 
 @pytest.fixture
@@ -95,7 +102,8 @@ def test_special_tokens_take_part_only_if_asked(
 
     features = student.preprocess([pair.english for pair in toy_pairs[:4]])
     for special in (False, True):
-        loss = DistillationLoss(student, teacher, {"optical": (1.0, Look())}, special_tokens=special)
+        marginals = Marginals.of(student.tokenizer, special_tokens=special)
+        loss = DistillationLoss(student, teacher, {"optical": (1.0, Look())}, marginals=marginals)
         loss([features], torch.arange(4))
     without, with_special = seen
     assert torch.equal(with_special, features["attention_mask"].bool())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import ot
@@ -18,7 +19,6 @@ from pyserini_optical.objectives import (
     Representation,
     SentenceMSE,
     TokenAlignment,
-    token_mask,
 )
 
 Array = NDArray[np.float64]
@@ -97,6 +97,28 @@ def test_the_squared_error_follows_its_formula_at_the_plan(name: str) -> None:
 
     assert objective(student, teacher).item() == pytest.approx(loss(float64(student.tokens)), rel=1e-5)
     np.testing.assert_allclose(found, slope(loss, float64(student.tokens)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", COUPLINGS)
+def test_tokens_weigh_as_much_as_their_sides_say(name: str) -> None:
+    weights = torch.tensor([[1.0, 3, 1, 2, 1, 0]] * 3)
+    sides = []
+    for seed in (24, 25):
+        side = representation(seed)
+        mass = weights * side.mask
+        sides.append(replace(side, mass=mass / mass.sum(dim=1, keepdim=True)))
+    student, teacher = sides
+    objective = TokenAlignment(COUPLINGS[name]())
+    teachers, students = float64(teacher.tokens), float64(student.tokens)
+    found = gradient(objective, student, teacher, "tokens")
+    cost = torch.from_numpy(cosine_cost(teachers, students))
+    matrix = float64(COUPLINGS[name]().plan(cost, teacher.masses, student.masses).matrix)
+    np.testing.assert_allclose(
+        found, slope(lambda tokens: float((matrix * cosine_cost(teachers, tokens)).sum() / 3), students), atol=2e-6
+    )
+    if name != "positional":
+        alike = [replace(side, mass=None) for side in sides]
+        assert objective(*sides).item() != pytest.approx(objective(*alike).item(), abs=1e-4)
 
 
 def test_of_unit_vectors_the_squared_error_is_twice_the_cosine_s() -> None:
@@ -238,14 +260,3 @@ def test_learning_moves_the_tokens_to_the_teacher() -> None:
 def test_a_temperature_must_be_above_zero() -> None:
     with pytest.raises(ValueError, match="temperature"):
         Contrastive(0)
-
-
-def test_token_mask_leaves_out_padding_and_special_tokens() -> None:
-    features = {
-        "input_ids": torch.tensor([[101, 7, 100, 102, 0], [101, 0, 5, 6, 102]]),
-        "attention_mask": torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]),
-    }
-    kept = token_mask(features, torch.tensor([101, 102]))
-    # The second sentence holds id 0 as a real token: it stays.
-    assert kept.tolist() == [[False, True, True, False, False], [False, True, True, True, False]]
-    assert token_mask(features, torch.tensor([], dtype=torch.long)).sum().item() == 9
