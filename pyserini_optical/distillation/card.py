@@ -1,8 +1,15 @@
-"""The model card of a checkpoint: what it is, what made it, how it is used; nothing is asked of the network."""
+"""What a checkpoint says of itself, how it is used and what made it: its model card and its ``optical.json``."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyserini_optical.data import Manifest
 from pyserini_optical.distillation.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pyserini_optical.models.provenance import Provenance
 
 
 def model_card(recipe: Recipe) -> str:
@@ -39,3 +46,26 @@ scores = encoder.encode_queries(["…"]) @ encoder.encode_passages(["…"]).T
 `optical.json` holds the recipe, the fingerprints of the bitext and the teacher, and the versions that made it;
 `training.json` holds the training log.
 """
+
+
+def provenance(recipe: Recipe, manifest: Manifest) -> Provenance:
+    """Give a checkpoint's ``optical.json``."""
+    from pyserini_optical.models.fixed_dimensional import FixedDimensional
+    from pyserini_optical.models.names import resolve_model
+    from pyserini_optical.models.provenance import Provenance
+
+    teaches = recipe.documents == "teacher"
+    # A folder by its full path: the checkpoint is used from other working directories than it was made in.
+    teacher = str(Path(recipe.teacher).absolute()) if Path(recipe.teacher).exists() else recipe.teacher
+    shape = None
+    if recipe.late_interaction:
+        theirs = Provenance.load(resolve_model(recipe.teacher)).fixed_dimensional
+        shape = recipe.fixed_dimensional or theirs or FixedDimensional()
+    return Provenance(
+        documents=teacher if teaches else "self",
+        documents_fingerprint=manifest.inputs["teacher"] if teaches else None,
+        recipe=recipe.as_dict(),
+        inputs=manifest.inputs,
+        versions=manifest.versions,
+        fixed_dimensional=shape,
+    )

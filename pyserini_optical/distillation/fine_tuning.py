@@ -17,6 +17,7 @@ from pyserini_optical.distillation.checkpoint import Checkpoint
 from pyserini_optical.distillation.negatives import check_passages, corpus_key, mine_negatives
 from pyserini_optical.distillation.recipe import TrainingRecipe
 from pyserini_optical.errors import RecipeError
+from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.progress import say
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class FineTuningRecipe:
         Whether it scores by MaxSim over token vectors, or by the cosine of pooled vectors.
     projection : int or None
         Length of the token vectors, by a fresh projection; None leaves them as they are.
+    fixed_dimensional : FixedDimensional or None
+        Shape and seed of the single vectors that stand for a late-interaction retriever's token vectors
+        (:class:`~pyserini_optical.models.fixed_dimensional.FixedDimensional`); by default 20 repetitions of 4 bits and
+        8 dimensions.
     cross_encoder : bool
         Whether it reads question and passage together, to re-rank with.
     negatives : int
@@ -64,6 +69,7 @@ class FineTuningRecipe:
     corpus: str
     late_interaction: bool = False
     projection: int | None = None
+    fixed_dimensional: FixedDimensional | None = None
     cross_encoder: bool = False
     negatives: int = 20
     negatives_per_question: int = 1
@@ -78,6 +84,8 @@ class FineTuningRecipe:
             raise RecipeError("questions must name at least one file")
         if self.projection is not None and (self.projection < 1 or not self.late_interaction):
             raise RecipeError("projection is the length of token vectors, 1 or more, and wants late_interaction: true")
+        if self.fixed_dimensional is not None and not self.late_interaction:
+            raise RecipeError("fixed_dimensional is for late_interaction: true; remove it")
         if self.cross_encoder and (self.late_interaction or not self.negatives):
             raise RecipeError("cross_encoder wants negatives of 1 or more, and no late_interaction")
         if self.negatives_per_question < 1:
@@ -88,7 +96,7 @@ class FineTuningRecipe:
     def as_dict(self) -> dict[str, Any]:
         """Give the recipe as plain data, for manifests, without what an older version did not have and nothing uses."""
         plain = asdict(self)
-        for key, usual in (("cross_encoder", False), ("negatives_per_question", 1)):
+        for key, usual in (("cross_encoder", False), ("negatives_per_question", 1), ("fixed_dimensional", None)):
             if plain[key] == usual:
                 del plain[key]
         return plain
@@ -159,7 +167,8 @@ def _fine_tune(recipe: FineTuningRecipe, checkpoint: Checkpoint) -> Path:
     work = checkpoint.claim(manifest)
     model = _start(recipe)
     log = _train(model, recipe, questions, passages, work) if recipe.training.epochs else []
-    provenance = Provenance(recipe=recipe.as_dict(), inputs=inputs, versions=manifest.versions)
+    shape = recipe.fixed_dimensional or FixedDimensional() if recipe.late_interaction else None
+    provenance = Provenance(recipe=recipe.as_dict(), inputs=inputs, versions=manifest.versions, fixed_dimensional=shape)
     return checkpoint.save(model, manifest, provenance, _card(recipe, len(questions)), log)
 
 

@@ -17,7 +17,7 @@ from pyserini_optical.data import (
     fingerprint_texts,
     only_process,
 )
-from pyserini_optical.distillation.card import model_card
+from pyserini_optical.distillation.card import model_card, provenance
 from pyserini_optical.distillation.checkpoint import MANIFEST, Checkpoint
 from pyserini_optical.distillation.lessons import Lessons, manifest_of, read_lessons
 from pyserini_optical.distillation.quick import distil_quick
@@ -30,7 +30,6 @@ from pyserini_optical.progress import progress, say
 if TYPE_CHECKING:
     from pyserini_optical.distillation.development import MateRetrieval
     from pyserini_optical.distillation.training import Model
-    from pyserini_optical.models.provenance import Provenance
     from pyserini_optical.models.teacher import TeacherVectors
     from pyserini_optical.objectives import Marginals
 
@@ -111,7 +110,7 @@ def _distill(recipe: Recipe, checkpoint: Checkpoint, vectors: Path | None) -> Pa
     student, log = _make(recipe, read, work, manifest.inputs["teacher"], vectors)
     with first():  # the others wait, or an end of theirs might end it
         if is_first():
-            checkpoint.save(student, manifest, _provenance(recipe, manifest), model_card(recipe), log)
+            checkpoint.save(student, manifest, provenance(recipe, manifest), model_card(recipe), log)
     return checkpoint.output
 
 
@@ -280,19 +279,4 @@ def _of_size(student: Model, teacher: Model) -> Model:
     raise RecipeError(
         f"the teacher's vectors have {sizes[0]} dimensions and the student's {sizes[1]}; choose a student of the "
         "teacher's size, leave out student.model to start from the teacher, or set late_interaction, which projects"
-    )
-
-
-def _provenance(recipe: Recipe, manifest: Manifest) -> Provenance:
-    from pyserini_optical.models.provenance import Provenance
-
-    teaches = recipe.documents == "teacher"
-    # A folder by its full path: the checkpoint is used from other working directories than it was made in.
-    teacher = str(Path(recipe.teacher).absolute()) if Path(recipe.teacher).exists() else recipe.teacher
-    return Provenance(
-        documents=teacher if teaches else "self",
-        documents_fingerprint=manifest.inputs["teacher"] if teaches else None,
-        recipe=recipe.as_dict(),
-        inputs=manifest.inputs,
-        versions=manifest.versions,
     )

@@ -13,6 +13,7 @@ from pyserini_optical.distillation.named import make_objectives
 from pyserini_optical.distillation.quick_recipe import QuickRecipe
 from pyserini_optical.distillation.training_recipe import TrainingRecipe as TrainingRecipe
 from pyserini_optical.errors import RecipeError
+from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.objectives import OBJECTIVES, RELEVANCE_OBJECTIVES, Objective, RelevanceObjective
 from pyserini_optical.objectives.marginals import Weighing
 
@@ -143,6 +144,9 @@ class Recipe:
         alike.
     documents : {"teacher", "self"}
         Who encodes the documents.
+    fixed_dimensional : FixedDimensional or None
+        Shape and seed of the single vectors that stand for a late-interaction student's token vectors
+        (:class:`~pyserini_optical.models.fixed_dimensional.FixedDimensional`); the teacher's by default.
     seed : int
         Of everything random.
     limit : int or None
@@ -169,6 +173,7 @@ class Recipe:
     special_tokens: bool = False
     marginals: Weighing = "uniform"
     documents: Literal["teacher", "self"] = "teacher"
+    fixed_dimensional: FixedDimensional | None = None
     seed: int = 0
     limit: int | None = None
     mini_batch_size: int | None = None
@@ -183,6 +188,8 @@ class Recipe:
             raise RecipeError("bitext must name at least one file")
         if self.late_interaction and any(entry.get("name") == "sentence-mse" for entry in self.objectives):
             raise RecipeError("sentence-mse compares sentence vectors; a late-interaction model has none, remove it")
+        if self.fixed_dimensional is not None and not self.late_interaction:
+            raise RecipeError("fixed_dimensional is for late_interaction: true; remove it")
         if self.seed >= 2**32:
             raise RecipeError(f"seed must be below 2**32, got {self.seed}")
         for count in ("limit", "mini_batch_size"):
@@ -226,6 +233,7 @@ class Recipe:
         student = plain["student"]
         for part, key in (
             (plain, "marginals"),
+            (plain, "fixed_dimensional"),
             (plain, "limit"),
             (plain, "mini_batch_size"),
             (plain, "relevance"),

@@ -206,8 +206,9 @@ class Encoder:
         import torch
 
         model = self._pooled_model(role)
+        encode = model.encode_query if role == "queries" else model.encode_document
         with torch.inference_mode(), autocast(self.device):
-            vectors = model.encode(
+            vectors = encode(
                 list(texts),
                 batch_size=batch_size,
                 convert_to_tensor=True,

@@ -8,9 +8,14 @@ References
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from pyserini_optical.data import fingerprint_texts
+from pyserini_optical.errors import CheckpointError
 from pyserini_optical.models.transformer import (
+    check_modules,
+    find_file,
     load_modules,
     load_transformer,
     quiet,
@@ -23,14 +28,29 @@ if TYPE_CHECKING:
 # How sentence-transformers and PyLate name such a model in its configuration.
 _MODEL_TYPES = ("MultiVectorEncoder", "ColBERT")
 
+# Where they keep markers, lengths and skipped tokens, beside the configuration of each module.
+_CONFIGURED = ("config_sentence_transformers.json", "sentence_bert_config.json", "artifact.metadata")
+
 
 def is_late_interaction(name: str) -> bool:
     """Tell whether a model (see :func:`resolve_model`) was made for late interaction.
 
     It was if it is a sentence-transformers ``MultiVectorEncoder``, a PyLate model or a Stanford ColBERT.
     """
-    kind = _setting(name, "config_sentence_transformers.json", "model_type")
-    return kind in _MODEL_TYPES or "HF_ColBERT" in (_setting(name, "config.json", "architectures") or [])
+    settings = _settings(name, "config_sentence_transformers.json")
+    # PyLate's earlier ones do not say what they are, but always which marker begins a query.
+    if settings.get("model_type") in _MODEL_TYPES or "query_prefix" in settings:
+        return True
+    return _is_stanford(name)
+
+
+def reading_fingerprint(name: str) -> str:
+    """Give the fingerprint of what a late-interaction model adds to a text, skips and cuts, by its configuration."""
+    folders = [folder for _, folder in check_modules(name) if folder]
+    content = {file: _settings(name, file) for file in (*_CONFIGURED, *(f"{folder}/config.json" for folder in folders))}
+    content["config_sentence_transformers.json"].pop("__version__", None)
+    modules = [list(module) for module in check_modules(name)]
+    return fingerprint_texts([json.dumps([content, modules], sort_keys=True)])
 
 
 def load_late_interaction(name: str, device: str | None = None) -> MultiVectorEncoder:
@@ -42,12 +62,15 @@ def load_late_interaction(name: str, device: str | None = None) -> MultiVectorEn
     Raises
     ------
     CheckpointError
-        The folder is broken, cut off, or not a model that sentence-transformers loads.
+        The folder is broken, cut off, without the projection that it needs, or not a model that sentence-transformers
+        loads.
     """
     if not is_late_interaction(name):
         return raw_tokens(load_transformer(name, device))
     from sentence_transformers import MultiVectorEncoder
 
+    if _is_stanford(name):
+        _check_projection(name)
     model: MultiVectorEncoder = load_modules(MultiVectorEncoder, name, device)
     return model
 
@@ -61,7 +84,9 @@ def raw_tokens(model: SentenceTransformer) -> MultiVectorEncoder:
 
     with quiet():
         return MultiVectorEncoder(
-            modules=[model[0], *_mask_and_norm(_special_tokens(model.tokenizer))], device=str(model.device)
+            modules=[model[0], *_mask_and_norm(_special_tokens(model.tokenizer))],
+            device=str(model.device),
+            prompts=dict(model.prompts),
         )
 
 
@@ -97,6 +122,7 @@ def project(model: SentenceTransformer | MultiVectorEncoder, dimension: int) -> 
         return MultiVectorEncoder(
             modules=[transformer, projection, *_mask_and_norm(_special_tokens(model.tokenizer))],
             device=str(model.device),
+            prompts=dict(model.prompts),
         )
 
 
@@ -119,6 +145,25 @@ def _mask_and_norm(skipped: list[str]) -> list[Any]:
     ]
 
 
-def _setting(name: str, file: str, key: str) -> Any:
+def _is_stanford(name: str) -> bool:
+    return "HF_ColBERT" in (_settings(name, "config.json").get("architectures") or [])
+
+
+def _check_projection(name: str) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    path = find_file(name, "model.safetensors")
+    if path is None:  # which is told where it is loaded
+        return
+    try:
+        with safe_open(path, "np") as weights:
+            found = "linear.weight" in weights.keys()  # noqa: SIM118
+    except (OSError, SafetensorError):  # this too
+        return
+    if not found:
+        raise CheckpointError(f"{name}: a ColBERT without its projection (linear.weight); fetch the model again")
+
+
+def _settings(name: str, file: str) -> dict[str, Any]:
     read = read_configuration(name, file)
-    return read.get(key) if isinstance(read, dict) else None
+    return read if isinstance(read, dict) else {}

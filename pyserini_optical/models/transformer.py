@@ -31,7 +31,8 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model",
 def weights_fingerprint(name: str) -> str:
     """Give the fingerprint of a model's weights and tokeniser, the same wherever the folder lies.
 
-    The weights of all its modules count, a projection's too. A model of the hub is fetched if it is not in the cache.
+    The weights of all its modules count, a projection's too, and of a late-interaction model the markers, lengths and
+    skipped tokens. A model of the hub is fetched if it is not in the cache.
 
     Raises
     ------
@@ -49,7 +50,12 @@ def weights_fingerprint(name: str) -> str:
         files.append(found)
     files += [found for file in GLOSS_FILES if (found := find_file(name, file))]
     further = [find_file(name, f"{folder}/model.safetensors") for _, folder in check_modules(name) if folder]
-    return ":".join(fingerprint(file)[:16] for file in [*files, *further] if file is not None)
+    marks = [fingerprint(file) for file in [*files, *further] if file is not None]
+    from pyserini_optical.models.late_interaction import is_late_interaction, reading_fingerprint
+
+    if is_late_interaction(name):
+        marks.append(reading_fingerprint(name))
+    return ":".join(mark[:16] for mark in marks)
 
 
 def find_file(name: str, file: str) -> Path | None:

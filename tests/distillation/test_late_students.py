@@ -16,8 +16,10 @@ from pyserini_optical.distillation import FineTuningRecipe, Recipe, distill, fin
 from pyserini_optical.distillation.development import MateRetrieval
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import RecipeError
+from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.models.late_interaction import is_late_interaction, load_late_interaction, project, raw_tokens
 from pyserini_optical.models.plan_start import start_from_plans
+from pyserini_optical.models.provenance import Provenance
 from pyserini_optical.models.student import extend_student
 from pyserini_optical.models.teacher import TeacherVectors
 from pyserini_optical.models.transformer import load_transformer
@@ -176,3 +178,16 @@ def test_what_tokens_weigh_in_alignment_is_a_matter_of_the_recipe(
     assert usual.keys() == other.keys()
     assert any(not torch.equal(weight, other[name]) for name, weight in usual.items())
     assert "marginals" not in quick.as_dict()  # so that checkpoints from before are known again
+
+
+def test_the_shape_of_single_vectors_is_the_recipe_s_or_the_teacher_s(
+    recipe: Recipe, teacher: Path, tmp_path: Path
+) -> None:
+    assert Provenance.load(str(teacher)).fixed_dimensional == FixedDimensional()
+    untrained = replace(recipe, training=replace(recipe.training, epochs=0))
+    own = FixedDimensional(repetitions=4, bits=2, seed=3)
+    for shape, expected in ((None, FixedDimensional()), (own, own)):
+        folder = distill(replace(untrained, fixed_dimensional=shape), tmp_path / str(expected) / "toy")
+        assert Provenance.load(str(folder)).fixed_dimensional == expected
+    with pytest.raises(RecipeError, match="fixed_dimensional is for late_interaction"):
+        replace(recipe, late_interaction=False, fixed_dimensional=own)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,118 @@ def test_pieces_of_markers_and_expansion_stand_nowhere(late: Path) -> None:
     assert len(pieces) == len(encoder.query_tokens(["old river"])[0]) == 10
     assert [tuple(piece) for piece in pieces[:4]] == [("q", 0, 0), ("old", 0, 3), ("river", 4, 9), ("[MASK]", 0, 0)]
     assert [tuple(piece) for piece in encoder.passage_pieces("a")] == [("d", 0, 0), ("a", 0, 1)]
+
+
+def as_pylate(late: Path, folder: Path, kind: str | None) -> Path:
+    """Write a checkpoint as PyLate does: flat settings, its own projection class, nothing behind it."""
+    shutil.copytree(late, folder)
+    (dense,) = folder.glob("*Dense*")
+    for other in folder.glob("[2-9]_*"):
+        shutil.rmtree(other)
+    config = json.loads((dense / "config.json").read_text())
+    (dense / "config.json").write_text(
+        json.dumps({key: value for key, value in config.items() if not key.startswith("module_")})
+    )
+    modules = [("", "sentence_transformers.models.Transformer"), (dense.name, "pylate.models.Dense.Dense")]
+    (folder / "modules.json").write_text(
+        json.dumps([{"idx": n, "name": str(n), "path": path, "type": kind} for n, (path, kind) in enumerate(modules)])
+    )
+    settings = {
+        "query_prefix": "river ",
+        "document_prefix": "boat ",
+        "query_length": 12,
+        "document_length": 20,
+        "attend_to_expansion_tokens": False,
+        "skiplist_words": ["the"],
+    } | ({} if kind is None else {"model_type": kind})
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["ColBERT", None])
+def test_pylates_checkpoints_come_with_their_markers_lengths_and_skipped_words(
+    late: Path, tmp_path: Path, kind: str | None
+) -> None:
+    encoder = load_encoder(str(as_pylate(late, tmp_path / "pylate", kind)), "cpu")
+    assert encoder.late_interaction
+    (query,) = encoder.query_tokens(["the old river"])
+    assert query.shape == (12, 16)
+    pieces = [piece.text for piece in encoder.query_pieces("the old river")]
+    assert pieces[:2] == ["[CLS]", "river"]
+    assert pieces[-1] == "[MASK]"
+    assert "the" not in [piece.text for piece in encoder.passage_pieces("the old river")]
+    assert len(encoder.passage_tokens(["the old river " * 20])[0]) <= 20
+
+
+def as_stanford(late: Path, folder: Path) -> Path:
+    """Write a checkpoint as Stanford's ColBERT does: BERT and projection in one file."""
+    shutil.copytree(late, folder)
+    (dense,) = folder.glob("*Dense*")
+    weights = {f"bert.{name}": weight for name, weight in load_file(folder / "model.safetensors").items()}
+    weights["linear.weight"] = load_file(dense / "model.safetensors")["linear.weight"]
+    for path in [*folder.glob("[1-9]_*")]:
+        shutil.rmtree(path)
+    for file in ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"):
+        (folder / file).unlink()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text()) | {"architectures": ["HF_ColBERT"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    metadata = {"query_maxlen": 9, "doc_maxlen": 30, "query_token_id": "river", "doc_token_id": "boat"}
+    (folder / "artifact.metadata").write_text(json.dumps(metadata))
+    return folder
+
+
+def test_stanfords_checkpoints_come_with_their_projection(late: Path, tmp_path: Path) -> None:
+    folder = as_stanford(late, tmp_path / "stanford")
+    encoder = load_encoder(str(folder), "cpu")
+    (query,) = encoder.query_tokens(["the old teacher"])
+    assert query.shape == (9, 16)
+    assert [piece.text for piece in encoder.query_pieces("the old teacher")[:2]] == ["[CLS]", "river"]
+    # The same transformer and projection as of the checkpoint that it was made of.
+    theirs = load_late_interaction(str(late), "cpu")
+    theirs[2].skiplist_words = []
+    theirs[2].resolve_with_tokenizer(theirs.tokenizer)
+    (expected,) = theirs.encode_document(["boat the old teacher"], convert_to_numpy=True)
+    np.testing.assert_allclose(encoder.passage_tokens(["the old teacher"])[0], expected, atol=2e-2)
+    weights = load_file(folder / "model.safetensors")
+    del weights["linear.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"stanford: a ColBERT without its projection .*; fetch the model again"):
+        load_encoder(str(folder), "cpu").query_tokens(["a"])
+
+
+def test_the_fingerprint_covers_what_is_added_skipped_and_cut(late: Path) -> None:
+    found = {weights_fingerprint(str(late))}
+    settings = late / "config_sentence_transformers.json"
+    content = json.loads(settings.read_text())
+    settings.write_text(json.dumps(content | {"__version__": {"transformers": "another"}}, indent=4))
+    assert weights_fingerprint(str(late)) in found
+    settings.write_text(json.dumps(content | {"prompts": {"query": "q ", "document": ""}}))
+    found.add(weights_fingerprint(str(late)))
+    (mask,) = late.glob("*Mask*")
+    skipping = json.loads((mask / "config.json").read_text()) | {"skiplist_words": ["the"]}
+    (mask / "config.json").write_text(json.dumps(skipping))
+    found.add(weights_fingerprint(str(late)))
+    cut = late / "sentence_bert_config.json"
+    cut.write_text(json.dumps(json.loads(cut.read_text()) | {"document_length": 7}))
+    found.add(weights_fingerprint(str(late)))
+    assert len(found) == 4
+
+
+def test_markers_of_a_pooled_model_are_read_in_every_way(tiny: Path, tmp_path: Path) -> None:
+    model = load_transformer(str(tiny), "cpu")
+    model.prompts = {"query": "river ", "document": "boat "}
+    save_transformer(model, tmp_path / "marked")
+    marked, plain = load_encoder(str(tmp_path / "marked"), "cpu"), load_encoder(str(tiny), "cpu")
+    np.testing.assert_allclose(
+        marked.encode_queries(["the teacher"]), plain.encode_queries(["river the teacher"]), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        marked.encode_passages(["the teacher"]), plain.encode_passages(["boat the teacher"]), atol=1e-5
+    )
+    late = load_late_interaction(str(tmp_path / "marked"), "cpu")
+    for found in (late, project(load_transformer(str(tmp_path / "marked"), "cpu"), 8)):
+        assert found.prompts == model.prompts
+    np.testing.assert_allclose(
+        marked.query_tokens(["the teacher"])[0], plain.query_tokens(["river the teacher"])[0], atol=1e-5
+    )
