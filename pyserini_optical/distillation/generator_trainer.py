@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from pyserini_optical.distillation.finite import SkipsBadBatches
 from pyserini_optical.distillation.recipe import TrainingRecipe
+from pyserini_optical.distillation.sampler import LengthGroupedBatchSampler
 from pyserini_optical.distillation.training import _last_checkpoint, _Plain, _Progress
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.device import has_fast_bfloat16
@@ -124,7 +126,7 @@ def _collate(generator: QueryGenerator, rows: Sequence[Row]) -> dict[str, Any]:
     return generator.features(questions, passages, tags)
 
 
-class _Trainer(_Plain, Trainer):
+class _Trainer(_Plain, SkipsBadBatches, Trainer):
     def __init__(self, *, stage: Stage, generator: QueryGenerator, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._stage = stage
@@ -137,6 +139,18 @@ class _Trainer(_Plain, Trainer):
         scores = mean_log_likelihood(model, inputs).view(-1, self._passages)
         contrast = torch.log_softmax(scores / self._stage.temperature, dim=1)[:, 0]
         return -(contrast + self._stage.likelihood * scores[:, 0]).mean()
+
+    def get_train_dataloader(self) -> Any:
+        """Batch rows of about the same length: sentences of the bitext are much shorter than passages."""
+        rows = self._stage.rows
+        batches = LengthGroupedBatchSampler(
+            rows,
+            batch_size=self.args.per_device_train_batch_size,
+            drop_last=False,
+            seed=self.args.seed,
+            lengths=[len(passages[0]) for _, passages, _ in rows],
+        )
+        return self.accelerator.prepare(DataLoader(_Rows(rows), batch_sampler=batches, collate_fn=self.data_collator))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         save_transformer(self._generator, Path(output_dir or str(self.args.output_dir)))

@@ -15,7 +15,7 @@ from pyserini_optical.data import (
     read_bitext,
     read_topics,
 )
-from pyserini_optical.distillation.quick import QuickLesson, read_quick_lesson, without_files
+from pyserini_optical.distillation.quick_lesson import QuickLesson, read_quick_lesson, without_files
 from pyserini_optical.distillation.recipe import Recipe
 from pyserini_optical.distillation.relevance import Lesson, read_lesson, without_paths
 from pyserini_optical.errors import InputError

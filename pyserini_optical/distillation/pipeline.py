@@ -52,8 +52,8 @@ def distill(
     settings : sequence of str
         ``key=value`` over what the file says.
     vectors : path-like, optional
-        Folder where the teacher's vectors of the bitext stay, for other recipes on the same sentence pairs (2 bytes ×
-        dimension a token); by default they go when the checkpoint is made.
+        Folder where the teacher's vectors of the bitext (2 bytes × dimension a token) and of QuiCK's corpus stay, for
+        other recipes on the same sentence pairs or passages; by default they go when the checkpoint is made.
 
     Returns
     -------
@@ -142,7 +142,14 @@ def _make(
             say(f"after relevance distillation: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     if recipe.quick is not None and read.quick is not None:
         log += distil_quick(
-            student, teacher, read.quick, recipe.quick, documents=recipe.teacher, seed=seed, work=work / "quick"
+            student,
+            teacher,
+            read.quick,
+            recipe.quick,
+            documents=recipe.teacher,
+            seed=seed,
+            work=work / "quick",
+            kept=kept,
         )
         if evaluator is not None and is_first():
             say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")

@@ -40,8 +40,10 @@ class Candidates:
         The model whose index the student searches.
     seed : int
         Of the passages that fill up where too few are found.
+    index : Path
+        Where the document encoder's index of the corpus lies, or will.
     work : Path
-        Keeps indexes and lists.
+        Keeps BM25's index and lists.
     """
 
     def __init__(
@@ -53,10 +55,11 @@ class Candidates:
         *,
         documents: str,
         seed: int,
+        index: Path,
         work: Path,
     ) -> None:
         self._questions, self._runs, self._passages, self._setting = questions, runs, passages, setting
-        self._documents, self._seed, self._work = documents, seed, work
+        self._documents, self._seed, self._index, self._work = documents, seed, index, work
         self._bm25: list[list[str]] | None = None
 
     def __call__(self, student: Model, folder: Path) -> list[list[str]]:
@@ -114,7 +117,7 @@ class Candidates:
         late = student.model_type == "MultiVectorEncoder"
         say("candidates: the student searches")
         index = (encode_tokens if late else encode_corpus)(
-            load_encoder(self._documents), self._setting.corpus, self._work / "index"
+            load_encoder(self._documents), self._setting.corpus, self._index
         )
         saved, beside = folder / "student", folder / ".student"
         shutil.rmtree(beside, ignore_errors=True)

@@ -28,6 +28,7 @@ from pyserini_optical.data.fields import one_line
 from pyserini_optical.errors import CheckpointError, InputError, RecipeError, SetupError
 from pyserini_optical.models.device import autocast, choose_device
 from pyserini_optical.models.names import resolve_model
+from pyserini_optical.models.provenance import Provenance
 from pyserini_optical.models.transformer import (
     MODEL_SETTINGS,
     check_folder,
@@ -277,6 +278,12 @@ def check_seq2seq(name: str) -> str:
     if not isinstance(settings, dict) or not settings.get("is_encoder_decoder"):
         raise CheckpointError(f"{name}: not a sequence-to-sequence model; name one such as mT5, T5 or BART")
     return path
+
+
+def languages_of(path: str) -> list[str]:
+    """Give the languages that a generator of ours was trained to ask in; of another none is known."""
+    sources = Provenance.load(path).recipe.get("sources") or []
+    return list(dict.fromkeys(source["language"] for source in sources if source["questions"] or source["topics"]))
 
 
 def load_seq2seq(name: str) -> tuple[Any, Any]:

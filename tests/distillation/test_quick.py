@@ -12,7 +12,8 @@ import pytest
 from pyserini_optical.data import read_corpus, read_run, read_topics
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.distillation import Recipe, distill, load_recipe
-from pyserini_optical.distillation.quick import distil_quick, read_quick_lesson
+from pyserini_optical.distillation.quick import distil_quick
+from pyserini_optical.distillation.quick_lesson import read_quick_lesson
 from pyserini_optical.distillation.quick_recipe import AlignmentRecipe, QuickRecipe
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import InputError, OpticalError, RecipeError
@@ -269,6 +270,8 @@ def test_what_makes_no_sense_is_refused(recipe: Recipe, setting: QuickRecipe, tm
         ({"candidates": 30, "topics": [], "qrels": []}, "the corpus has 30 passages"),
         ({"language": "s w"}, "'s w' is no language code"),
         ({"alignment": AlignmentRecipe(["en", ""])}, "'' is no language code"),
+        ({"language": "ha"}, "toy-generator has learnt to ask in sw, en, not in ha; train one that has"),
+        ({"alignment": AlignmentRecipe(["en", "fr"])}, "toy-generator has learnt to ask in sw, en, not in fr"),
     ]
     for changes, problem in cases:
         with pytest.raises(OpticalError, match=problem):
@@ -288,3 +291,23 @@ def test_the_studies_train_on_none_of_their_questions(language: str) -> None:
         assert made.quick is not None
         assert sorted(made.exclude) == sorted(study.topics.values())
         assert not set(made.exclude) & set(made.quick.topics)
+
+
+@pytest.mark.parametrize("name", ["quick", "quick-labels", "optical-quick"])
+def test_the_recipes_take_the_generator_of_their_language(name: str) -> None:
+    root = Path(__file__).parents[2]
+    found = load_recipe(root / "encoders" / f"{name}.yaml", ["language=sw"]).quick
+    assert found is not None
+    assert (found.language, found.generator) == ("sw", "encoders/query-generator-sw")
+
+
+def test_students_of_one_teacher_search_one_index(recipe: Recipe, setting: QuickRecipe, tmp_path: Path) -> None:
+    kept = tmp_path / "vectors"
+    short = replace(setting, rounds=1, alignment=None, training=replace(TRAINING, epochs=0.5))
+    for seed in (0, 1):
+        distill(replace(recipe, quick=short, seed=seed), tmp_path / f"toy-{seed}", vectors=kept)
+        (index,) = kept.glob("index-*")
+        changed = (index / "index").stat().st_mtime_ns
+        if seed == 0:
+            first = changed
+    assert changed == first
