@@ -52,6 +52,7 @@ def test_every_way_is_measured(
     exact = rows["exact, float16"]
     assert exact["recall_100_of_exact"] == exact["of_exact_time"] == 1
     assert exact["mrr_10"] > 0.99  # a passage is found by its own words
+    assert (exact["of_float32_bytes"], exact["mrr_10_lost"]) == (pytest.approx(0.5, rel=0.01), 0)
     assert rows["exact, 4-bit"]["recall_100_of_exact"] > 0.9
     assert exact["store_bytes"] > 3 * rows["exact, 4-bit"]["store_bytes"] > 4 * rows["exact, 2-bit"]["store_bytes"]
     flat = {way.split("rerank ")[1]: row for way, row in rows.items() if "flat + rerank" in way}
