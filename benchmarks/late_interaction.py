@@ -6,9 +6,9 @@ For example::
 
 Queries are English, so that any English encoder can be measured; ``--topics mlqa-r`` is for choosing, ``xquad`` for
 reporting. Every way gives a run of the same topics. Its time is the processor's, whatever else the machine does, for
-everything from the topics' texts to the run, their encoding and the checksums of what is read too, in one batch, divided
-by the topics; set OMP_NUM_THREADS=1 to have it on one core. Bytes are also given as a part of the token vectors in float32.
-The token store is kept in the work folder.
+everything from the topics' texts to the run, with their encoding and the checksums of what is read, in one batch,
+divided by the topics; set OMP_NUM_THREADS=1 to have it on one core. Bytes are also given as a part of the token vectors
+in float32. The token store is kept in the work folder.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Bench:
         best = {topic: set(islice(hits, 100)) for topic, hits in run.items()}
         self.exact = self.exact or best
         kept = [len(best[topic] & self.exact[topic]) / len(self.exact[topic]) for topic in self.topics]
-        row = {
+        row: dict[str, Any] = {
             "way": way,
             "recall_100_of_exact": float(np.mean(kept)),
             "mrr_10": evaluate(self.qrels, run, ["RR@10"]).mean("RR@10"),

@@ -16,6 +16,7 @@ from pyserini_optical.data import (
     fingerprint_files,
     fingerprint_texts,
     only_process,
+    read_corpus,
 )
 from pyserini_optical.distillation.card import model_card, provenance
 from pyserini_optical.distillation.checkpoint import MANIFEST, Checkpoint
@@ -153,7 +154,21 @@ def _make(
         )
         if evaluator is not None and is_first():
             say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
+    if recipe.query_weights == "idf":
+        _weigh(recipe, student, teacher, pairs)
     return student, log
+
+
+def _weigh(recipe: Recipe, student: Model, teacher: Model, pairs: Sequence[Pair]) -> None:
+    """Weigh the tokens of queries by how rare their pieces are; with glosses these are the teacher's own."""
+    from pyserini_optical.models.late_interaction import weigh_queries
+    from pyserini_optical.models.teacher import piece_idf
+
+    reader, texts = student, [pair.foreign for pair in pairs]
+    if recipe.student.start == "glosses":
+        reader, texts = teacher, [passage.text for path in recipe.student.names for passage in read_corpus(path)]
+        texts = texts or [pair.english for pair in pairs]
+    weigh_queries(student, piece_idf(reader, texts, reader.max_seq_length))
 
 
 def _vectors(
@@ -242,6 +257,7 @@ def _load(recipe: Recipe, name: str) -> Model:
 def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs: Sequence[Pair], work: Path) -> Model:
     """The untrained student, made once: a later process must not learn another vocabulary."""
     from pyserini_optical.distillation.glossing import start_from_glosses
+    from pyserini_optical.models.late_interaction import unweighed
     from pyserini_optical.models.plan_start import start_from_plans
     from pyserini_optical.models.student import Start, extend_student
     from pyserini_optical.models.training_free import map_vectors
@@ -251,6 +267,8 @@ def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs
     if not folder.is_dir():
         setting = recipe.student
         student = _of_size(_load(recipe, setting.model or recipe.teacher), teacher)
+        if recipe.late_interaction:
+            unweighed(student)
         if setting.vocabulary is not None:
             say(f"learning {setting.vocabulary} word pieces; their embeddings start from: {setting.start}")
             length = recipe.training.max_length

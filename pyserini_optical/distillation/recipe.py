@@ -144,6 +144,10 @@ class Recipe:
         alike.
     documents : {"teacher", "self"}
         Who encodes the documents.
+    query_weights : {"uniform", "idf"}
+        What the tokens of a query weigh in late interaction, when training is over: all alike, or by how rare their
+        pieces are (:func:`~pyserini_optical.models.late_interaction.weigh_queries`), in ``student.names`` or else in
+        the side of the bitext whose pieces the student reads.
     fixed_dimensional : FixedDimensional or None
         Shape and seed of the single vectors that stand for a late-interaction student's token vectors
         (:class:`~pyserini_optical.models.fixed_dimensional.FixedDimensional`); the teacher's by default.
@@ -173,6 +177,7 @@ class Recipe:
     special_tokens: bool = False
     marginals: Weighing = "uniform"
     documents: Literal["teacher", "self"] = "teacher"
+    query_weights: Literal["uniform", "idf"] = "uniform"
     fixed_dimensional: FixedDimensional | None = None
     seed: int = 0
     limit: int | None = None
@@ -190,6 +195,8 @@ class Recipe:
             raise RecipeError("sentence-mse compares sentence vectors; a late-interaction model has none, remove it")
         if self.fixed_dimensional is not None and not self.late_interaction:
             raise RecipeError("fixed_dimensional is for late_interaction: true; remove it")
+        if self.query_weights != "uniform" and (not self.late_interaction or self.documents == "self"):
+            raise RecipeError("query_weights: idf is for late_interaction: true and documents: teacher")
         if self.seed >= 2**32:
             raise RecipeError(f"seed must be below 2**32, got {self.seed}")
         for count in ("limit", "mini_batch_size"):
@@ -233,6 +240,7 @@ class Recipe:
         student = plain["student"]
         for part, key in (
             (plain, "marginals"),
+            (plain, "query_weights"),
             (plain, "fixed_dimensional"),
             (plain, "limit"),
             (plain, "mini_batch_size"),

@@ -148,7 +148,8 @@ def align(
             raise InputError(f"{encoder.name} has no token for {text[:60]!r}", remedy=remedy)
     (rows, foreign_words), (columns, english_words) = map(_merge, (foreign, english), pieces)
     similarity = ours @ theirs.T
-    cost = 1.0 - torch.from_numpy(similarity.T)[None]
+    unit = ours / np.maximum(np.linalg.norm(ours, axis=1, keepdims=True), 1e-12)  # where they weigh differently
+    cost = 1.0 - torch.from_numpy(theirs @ unit.T)[None]
     masses = (uniform_mass(torch.ones(1, len(theirs))), uniform_mass(torch.ones(1, len(ours))))
     numbers = torch.from_numpy(columns)[None], torch.from_numpy(rows)[None]
     shape = len(foreign_words), len(english_words)

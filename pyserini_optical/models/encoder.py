@@ -26,6 +26,7 @@ from pyserini_optical.models.late_interaction import (
     load_late_interaction,
     raw_tokens,
     token_dimension,
+    weighs_queries,
 )
 from pyserini_optical.models.names import resolve_model
 from pyserini_optical.models.provenance import OPTICAL_JSON, Provenance
@@ -160,6 +161,11 @@ class Encoder:
         """Length of the token vectors."""
         return token_dimension(self._late_model("queries"))
 
+    @property
+    def weighs_queries(self) -> bool:
+        """Whether the tokens of queries weigh differently in MaxSim."""
+        return weighs_queries(self._late_model("queries"))
+
     def encode_queries(self, texts: Sequence[str], *, batch_size: int = 64) -> Vectors:
         """Encode queries for single-vector search.
 
@@ -186,7 +192,8 @@ class Encoder:
         Returns
         -------
         list of ndarray of float32, shape (tokens of the text, token_dimension)
-            Unit vectors of the tokens that are scored; no row where none is, as in an empty text.
+            Unit vectors of the tokens that are scored, or as long as each weighs where the checkpoint says so
+            (:attr:`weighs_queries`); no row where none is, as in an empty text.
         """
         return self._tokens("queries", texts, batch_size)
 
@@ -231,6 +238,8 @@ class Encoder:
             found = encode(list(texts), batch_size=batch_size, convert_to_numpy=True, show_progress_bar=False)
         result: list[Vectors] = [vectors.astype(np.float32, copy=False) for vectors in found]
         self._check(role, texts, np.array([np.isfinite(vectors).all() for vectors in result], dtype=bool))
+        if weighs_queries(model):
+            return result
         # In float32, and whether or not the model itself does so.
         return [
             vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))

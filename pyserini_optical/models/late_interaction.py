@@ -24,6 +24,7 @@ from pyserini_optical.models.transformer import (
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from torch import Tensor
 
 # How sentence-transformers and PyLate name such a model in its configuration.
 _MODEL_TYPES = ("MultiVectorEncoder", "ColBERT")
@@ -124,6 +125,46 @@ def project(model: SentenceTransformer | MultiVectorEncoder, dimension: int) -> 
             device=str(model.device),
             prompts=dict(model.prompts),
         )
+
+
+def weigh_queries(model: MultiVectorEncoder, idf: Tensor) -> None:
+    r"""Let a model that reads queries score by weighted MaxSim from now on, in place: what is rare counts more.
+
+    .. math::
+        s(q, d) = \sum_i w_i \max_j \cos(q_i, d_j), \qquad w_i = \mathrm{idf}(q_i) / \mathrm{idf}_\max
+
+    Its token vectors have the lengths :math:`w_i`, so that whatever computes MaxSim by inner products does so. The
+    weights are a module of sentence-transformers' own (``WordWeights``) in the checkpoint.
+
+    Parameters
+    ----------
+    model : MultiVectorEncoder
+        It must not read documents, which it would weigh too.
+    idf : Tensor, shape (pieces,)
+        By id, the greatest of which is 1. Special tokens that it scores weigh what pieces do on average.
+    """
+    from sentence_transformers.sentence_transformer.modules import WordWeights
+
+    unweighed(model)
+    weights = idf / idf.max()
+    weights[model.tokenizer.all_special_ids] = weights.mean()
+    pieces = model.tokenizer.convert_ids_to_tokens(range(len(weights)))
+    given = dict(zip(pieces, [round(weight, 6) for weight in weights.tolist()], strict=True))
+    model.append(WordWeights(pieces, given).to(model.device))
+
+
+def weighs_queries(model: MultiVectorEncoder) -> bool:
+    """Tell whether a model scores by weighted MaxSim; see :func:`weigh_queries`."""
+    from sentence_transformers.sentence_transformer.modules import WordWeights
+
+    return isinstance(model[-1], WordWeights)
+
+
+def unweighed(model: MultiVectorEncoder) -> MultiVectorEncoder:
+    """Take the weights of :func:`weigh_queries` out of a model, in place, if it has any; it is given back."""
+    if weighs_queries(model):
+        del model[-1]
+    return model
 
 
 def token_dimension(model: MultiVectorEncoder) -> int:

@@ -127,6 +127,11 @@ class Database:
         if made_by and made_by != fingerprint:  # an index of Pyserini's does not say what made it
             problem = f"made by another document encoder than {encoder.name} searches with"
             raise CheckpointError(f"{self.name}: {problem}; {remedy}")
+        if self.multi_vector and encoder.weighs_queries:
+            raise CheckpointError(
+                f"{self.name}: compares token vectors by their cosine, and {encoder.name} weighs those of queries; "
+                "search its token store"
+            )
         length = encoder.token_dimension if self.multi_vector else encoder.dimension
         if self.dimension != length:
             problem = f"has vectors of {self.dimension} dimensions, {encoder.name} of {length}"

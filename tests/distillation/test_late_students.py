@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ from pyserini_optical.distillation import FineTuningRecipe, Recipe, distill, fin
 from pyserini_optical.distillation.development import MateRetrieval
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
 from pyserini_optical.errors import RecipeError
+from pyserini_optical.models import load_encoder
 from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.models.late_interaction import is_late_interaction, load_late_interaction, project, raw_tokens
 from pyserini_optical.models.plan_start import start_from_plans
@@ -191,3 +193,30 @@ def test_the_shape_of_single_vectors_is_the_recipe_s_or_the_teacher_s(
         assert Provenance.load(str(folder)).fixed_dimensional == expected
     with pytest.raises(RecipeError, match="fixed_dimensional is for late_interaction"):
         replace(recipe, late_interaction=False, fixed_dimensional=own)
+
+
+@pytest.mark.parametrize("start", ["table", "glosses"])
+def test_a_recipe_may_weigh_queries_when_training_is_over(
+    recipe: Recipe, teacher: Path, collection: tuple[str, str], tmp_path: Path, start: Any
+) -> None:
+    names = [collection[1]] if start == "glosses" else []
+    student = StudentRecipe(vocabulary=None if names else 150, start=start, names=names)
+    training = replace(recipe.training, epochs=0 if names else 0.2)
+    plain = replace(recipe, student=student, training=training, development=None)
+    folders = {
+        weights: distill(replace(plain, query_weights=weights), tmp_path / weights / "toy")
+        for weights in ("uniform", "idf")
+    }
+    uniform, weighed = (load_encoder(str(folder), "cpu") for folder in folders.values())
+    assert (uniform.weighs_queries, weighed.weighs_queries) == (False, True)
+    question = next(iter(read_bitext(recipe.bitext[0]))).foreign
+    [ours], [theirs] = weighed.query_tokens([question]), uniform.query_tokens([question])
+    lengths = np.linalg.norm(ours, axis=1)
+    np.testing.assert_allclose(ours / lengths[:, None], theirs, atol=1e-4)
+    assert 0 < lengths.min() < lengths.max() <= 1
+    # As the start of another student it has no weights.
+    other = replace(plain, student=StudentRecipe(model=str(folders["idf"]), vocabulary=None, start="pieces"))
+    again = load_encoder(str(distill(replace(other, training=replace(training, epochs=0)), tmp_path / "other")), "cpu")
+    np.testing.assert_allclose(np.linalg.norm(again.query_tokens([question])[0], axis=1), 1, atol=1e-4)
+    with pytest.raises(RecipeError, match="query_weights: idf is for"):
+        replace(plain, documents="self", student=StudentRecipe(vocabulary=150), query_weights="idf")

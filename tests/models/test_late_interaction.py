@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers import MultiVectorEncoder
 
 from pyserini_optical.errors import CheckpointError
 from pyserini_optical.models import load_encoder
@@ -19,6 +20,9 @@ from pyserini_optical.models.late_interaction import (
     project,
     raw_tokens,
     token_dimension,
+    unweighed,
+    weigh_queries,
+    weighs_queries,
 )
 from pyserini_optical.models.provenance import Provenance
 from pyserini_optical.models.transformer import load_transformer, save_transformer, weights_fingerprint
@@ -314,3 +318,29 @@ def test_markers_of_a_pooled_model_are_read_in_every_way(tiny: Path, tmp_path: P
     np.testing.assert_allclose(
         marked.query_tokens(["the teacher"])[0], plain.query_tokens(["river the teacher"])[0], atol=1e-5
     )
+
+
+def test_queries_weigh_what_is_rare_more(late: Path, tmp_path: Path) -> None:
+    model = load_late_interaction(str(late), "cpu")
+    plain = load_encoder(str(late), "cpu")
+    idf = torch.linspace(0.5, 8, len(model.tokenizer))
+    for _ in range(2):  # the second time in place of the first
+        weigh_queries(model, idf)
+    save_transformer(model, tmp_path / "weighed")
+    Provenance(documents=str(late)).save(tmp_path / "weighed")
+    encoder = load_encoder(str(tmp_path / "weighed"), "cpu")
+    assert encoder.weighs_queries
+    assert not plain.weighs_queries
+    assert encoder.token_fingerprint == plain.token_fingerprint
+    ids = [model.tokenizer.convert_tokens_to_ids(word) for word in ("the", "old", "river")]
+    (found,), (unit,) = encoder.query_tokens(["the old river"]), plain.query_tokens(["the old river"])
+    np.testing.assert_allclose(found, unit * (idf[ids] / 8).numpy()[:, None], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(encoder.passage_tokens(["the old river"])[0], axis=1), 1, atol=1e-6)
+    # A query's fixed-dimensional encoding is a sum over its tokens, so that it weighs them too.
+    assert encoder.encode_queries(["the old river"]).shape == (1, 2560)
+    assert encoder.fingerprint != plain.fingerprint
+    # Any program reads it.
+    theirs = MultiVectorEncoder(str(tmp_path / "weighed"), device="cpu")
+    np.testing.assert_allclose(theirs.encode_query("the old river", convert_to_numpy=True), found, atol=1e-5)
+    assert not weighs_queries(unweighed(theirs))
+    np.testing.assert_allclose(theirs.encode_query("the old river", convert_to_numpy=True), unit, atol=1e-5)
