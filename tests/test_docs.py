@@ -22,7 +22,8 @@ from pyserini_optical import compare, distill
 from pyserini_optical.cli import COMMANDS, _parser, main
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.models.cross_encoder import start_cross_encoder
-from pyserini_optical.models.transformer import save_transformer
+from pyserini_optical.models.late_interaction import raw_tokens
+from pyserini_optical.models.transformer import load_transformer, save_transformer
 from pyserini_optical.quickstart import HOME as COLLECTION
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +111,8 @@ def bench(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main(["encode", str(folder / "encoders/mine"), str(folder / "corpus.jsonl"), str(made), *more]) == 0
     cross = start_cross_encoder(str(tiny), 64, "cpu")
     save_transformer(cross, folder / "encoders" / "cross-encoder-mine")
+    late = raw_tokens(load_transformer(str(tiny), "cpu"))
+    save_transformer(late, folder / "encoders" / "late-interaction-en")
     return folder
 
 

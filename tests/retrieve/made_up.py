@@ -21,6 +21,7 @@ class Made:
 
     def __init__(self, dimension: int = 16, fingerprint: str = "a", fail_after: int | None = None) -> None:
         self.dimension = self.token_dimension = dimension
+        self.weighs_queries = False
         self.document_fingerprint = self.token_fingerprint = fingerprint
         self.encoded = 0
         self._fail_after = fail_after

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from made_up import made_up, write_corpus
 
 from pyserini_optical import CheckpointError, InputError, SetupError, encode_corpus, export_collection, search
@@ -17,7 +18,7 @@ from pyserini_optical.cli import main
 from pyserini_optical.data import Passage, order_hits, read_corpus, read_topics
 from pyserini_optical.models import Encoder, load_encoder
 from pyserini_optical.models.fixed_dimensional import FixedDimensional
-from pyserini_optical.models.late_interaction import project
+from pyserini_optical.models.late_interaction import load_late_interaction, project, weigh_queries
 from pyserini_optical.models.provenance import Provenance
 from pyserini_optical.models.transformer import load_transformer, save_transformer
 from pyserini_optical.quickstart import HOME
@@ -201,6 +202,20 @@ def test_other_encoders_are_refused(corpus: Path, tmp_path: Path) -> None:
         search_database(made_up(fingerprint="b"), database, {"1": "x"}, 10),
         search(made_up(fingerprint="b"), tmp_path / "0", {"1": "x"}, hits=10),
     )
+
+
+def test_weighted_queries_are_refused(
+    collections: dict[str, tuple[Encoder, Path]], late: Encoder, tmp_path: Path
+) -> None:
+    export_collection(collections["float16"][1], tmp_path / "lance")
+    model = load_late_interaction(late.name, "cpu")
+    weigh_queries(model, torch.linspace(1, 2, len(model.tokenizer)))
+    save_transformer(model, tmp_path / "weighed")
+    Provenance(documents=late.name).save(tmp_path / "weighed")
+    encoder = load_encoder(str(tmp_path / "weighed"), "cpu")
+    with pytest.raises(CheckpointError, match=r"cosine, and .*weighed weighs those of queries; search its token store"):
+        search(encoder, tmp_path / "lance", TOPICS)
+    assert search(encoder, collections["float16"][1], TOPICS) != search(late, collections["float16"][1], TOPICS)
 
 
 @pytest.mark.parametrize(
