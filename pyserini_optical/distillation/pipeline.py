@@ -155,20 +155,19 @@ def _make(
         if evaluator is not None and is_first():
             say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
     if recipe.query_weights == "idf":
-        _weigh(recipe, student, teacher, pairs)
+        _weigh(recipe, student, pairs)
     return student, log
 
 
-def _weigh(recipe: Recipe, student: Model, teacher: Model, pairs: Sequence[Pair]) -> None:
-    """Weigh the tokens of queries by how rare their pieces are; with glosses these are the teacher's own."""
+def _weigh(recipe: Recipe, student: Model, pairs: Sequence[Pair]) -> None:
+    """Weigh the tokens of queries by how rare their pieces are; with glosses these are English."""
     from pyserini_optical.models.late_interaction import weigh_queries
-    from pyserini_optical.models.teacher import piece_idf
 
-    reader, texts = student, [pair.foreign for pair in pairs]
+    texts = [pair.foreign for pair in pairs]
     if recipe.student.start == "glosses":
-        reader, texts = teacher, [passage.text for path in recipe.student.names for passage in read_corpus(path)]
+        texts = [passage.text for path in recipe.student.names for passage in read_corpus(path)]
         texts = texts or [pair.english for pair in pairs]
-    weigh_queries(student, piece_idf(reader, texts, reader.max_seq_length))
+    weigh_queries(student, texts)
 
 
 def _vectors(
@@ -248,16 +247,15 @@ def _marginals(recipe: Recipe, model: Model, sentences: Sequence[str]) -> Margin
 
 
 def _load(recipe: Recipe, name: str) -> Model:
-    from pyserini_optical.models.late_interaction import load_late_interaction
+    from pyserini_optical.models.late_interaction import load_late_interaction, unweighed
     from pyserini_optical.models.transformer import load_transformer
 
-    return load_late_interaction(name) if recipe.late_interaction else load_transformer(name)
+    return unweighed(load_late_interaction(name)) if recipe.late_interaction else load_transformer(name)
 
 
 def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs: Sequence[Pair], work: Path) -> Model:
     """The untrained student, made once: a later process must not learn another vocabulary."""
     from pyserini_optical.distillation.glossing import start_from_glosses
-    from pyserini_optical.models.late_interaction import unweighed
     from pyserini_optical.models.plan_start import start_from_plans
     from pyserini_optical.models.student import Start, extend_student
     from pyserini_optical.models.training_free import map_vectors
@@ -267,8 +265,6 @@ def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs
     if not folder.is_dir():
         setting = recipe.student
         student = _of_size(_load(recipe, setting.model or recipe.teacher), teacher)
-        if recipe.late_interaction:
-            unweighed(student)
         if setting.vocabulary is not None:
             say(f"learning {setting.vocabulary} word pieces; their embeddings start from: {setting.start}")
             length = recipe.training.max_length

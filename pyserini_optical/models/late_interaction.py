@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyserini_optical.data import fingerprint_texts
@@ -24,7 +25,6 @@ from pyserini_optical.models.transformer import (
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-    from torch import Tensor
 
 # How sentence-transformers and PyLate name such a model in its configuration.
 _MODEL_TYPES = ("MultiVectorEncoder", "ColBERT")
@@ -127,7 +127,7 @@ def project(model: SentenceTransformer | MultiVectorEncoder, dimension: int) -> 
         )
 
 
-def weigh_queries(model: MultiVectorEncoder, idf: Tensor) -> None:
+def weigh_queries(model: MultiVectorEncoder, texts: Sequence[str]) -> None:
     r"""Let a model that reads queries score by weighted MaxSim from now on, in place: what is rare counts more.
 
     .. math::
@@ -140,14 +140,20 @@ def weigh_queries(model: MultiVectorEncoder, idf: Tensor) -> None:
     ----------
     model : MultiVectorEncoder
         It must not read documents, which it would weigh too.
-    idf : Tensor, shape (pieces,)
-        By id, the greatest of which is 1. Special tokens that it scores weigh what pieces do on average.
+    texts : sequence of str
+        In which pieces are rare or not (:func:`~pyserini_optical.objectives.marginals.count_idf`); one that they lack
+        has :math:`\mathrm{idf}_\max`. Special tokens that it scores weigh what the pieces in them do on average.
     """
     from sentence_transformers.sentence_transformer.modules import WordWeights
 
+    from pyserini_optical.objectives.marginals import count_idf
+
     unweighed(model)
+    how: Any = {"padding": True, "truncation": True, "max_length": model.max_seq_length or 512, "return_tensors": "pt"}
+    parts = (list(texts[start : start + 1024]) for start in range(0, len(texts), 1024))
+    idf = count_idf((model.tokenizer(part, **how)["input_ids"] for part in parts), len(model.tokenizer))
     weights = idf / idf.max()
-    weights[model.tokenizer.all_special_ids] = weights.mean()
+    weights[model.tokenizer.all_special_ids] = weights[weights < 1].mean() if (weights < 1).any() else 1.0
     pieces = model.tokenizer.convert_ids_to_tokens(range(len(weights)))
     given = dict(zip(pieces, [round(weight, 6) for weight in weights.tolist()], strict=True))
     model.append(WordWeights(pieces, given).to(model.device))

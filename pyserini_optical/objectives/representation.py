@@ -119,7 +119,7 @@ def _before_unit_length(model: Any) -> Iterator[list[Tensor]]:
     last = [module for module in model if isinstance(module, Normalize)]
     hooks = [
         module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]["token_embeddings"].detach()))
-        for module in last[:1]
+        for module in last[-1:]
     ]
     try:
         yield seen

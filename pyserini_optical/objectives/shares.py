@@ -49,8 +49,8 @@ class Shares:
         distributed.all_reduce(longest, op=distributed.ReduceOp.MAX)
         tokens = functional.pad(share.tokens, (0, 0, 0, int(longest) - share.tokens.shape[1]))
         mask = functional.pad(share.mask, (0, int(longest) - share.mask.shape[1]))
-        # All in one: so vectors that no objective looks at have a gradient too, zero, for which the others wait.
         masses = functional.pad(share.masses, (0, int(longest) - share.mask.shape[1]))
+        # All in one: so vectors that no objective looks at have a gradient too, zero, for which the others wait.
         parts = [tokens.flatten(1), mask.to(tokens.dtype), masses] + ([] if share.pooled is None else [share.pooled])
         packed = torch.cat(parts, dim=1)
         if packed.requires_grad:

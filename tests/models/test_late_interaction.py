@@ -323,18 +323,18 @@ def test_markers_of_a_pooled_model_are_read_in_every_way(tiny: Path, tmp_path: P
 def test_queries_weigh_what_is_rare_more(late: Path, tmp_path: Path) -> None:
     model = load_late_interaction(str(late), "cpu")
     plain = load_encoder(str(late), "cpu")
-    idf = torch.linspace(0.5, 8, len(model.tokenizer))
-    for _ in range(2):  # the second time in place of the first
-        weigh_queries(model, idf)
+    for texts in (["the"], ["the old river", "the old boat", "the", "boat"]):  # the second time in place of the first
+        weigh_queries(model, texts)
     save_transformer(model, tmp_path / "weighed")
     Provenance(documents=str(late)).save(tmp_path / "weighed")
     encoder = load_encoder(str(tmp_path / "weighed"), "cpu")
     assert encoder.weighs_queries
     assert not plain.weighs_queries
     assert encoder.token_fingerprint == plain.token_fingerprint
-    ids = [model.tokenizer.convert_tokens_to_ids(word) for word in ("the", "old", "river")]
     (found,), (unit,) = encoder.query_tokens(["the old river"]), plain.query_tokens(["the old river"])
-    np.testing.assert_allclose(found, unit * (idf[ids] / 8).numpy()[:, None], atol=1e-5)
+    # Of four texts three have the first word, two the second, one the third; the rarest would be in none.
+    idf = np.log1p([(4 - count + 0.5) / (count + 0.5) for count in (3, 2, 1, 0)])
+    np.testing.assert_allclose(found, unit * (idf[:3] / idf[3])[:, None], atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(encoder.passage_tokens(["the old river"])[0], axis=1), 1, atol=1e-6)
     # A query's fixed-dimensional encoding is a sum over its tokens, so that it weighs them too.
     assert encoder.encode_queries(["the old river"]).shape == (1, 2560)
