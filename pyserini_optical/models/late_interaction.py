@@ -47,10 +47,10 @@ def is_late_interaction(name: str) -> bool:
 
 def reading_fingerprint(name: str) -> str:
     """Give the fingerprint of what a late-interaction model adds to a text, skips and cuts, by its configuration."""
-    folders = [folder for _, folder in check_modules(name) if folder]
-    content = {file: _settings(name, file) for file in (*_CONFIGURED, *(f"{folder}/config.json" for folder in folders))}
+    modules = check_modules(name)
+    files = (*_CONFIGURED, *(f"{folder}/config.json" for _, folder in modules if folder))
+    content = {file: _settings(name, file) for file in files}
     content["config_sentence_transformers.json"].pop("__version__", None)
-    modules = [list(module) for module in check_modules(name)]
     return fingerprint_texts([json.dumps([content, modules], sort_keys=True)])
 
 
