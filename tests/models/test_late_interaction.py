@@ -320,6 +320,7 @@ def test_markers_of_a_pooled_model_are_read_in_every_way(tiny: Path, tmp_path: P
     )
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_queries_weigh_what_is_rare_more(late: Path, tmp_path: Path) -> None:
     model = load_late_interaction(str(late), "cpu")
     plain = load_encoder(str(late), "cpu")

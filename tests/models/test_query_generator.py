@@ -31,6 +31,7 @@ def questions(toy_collection: Path) -> list[str]:
     return list(read_topics(toy_collection / "topics.sw.tsv").values())
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_the_score_is_the_mean_log_probability_of_the_tokens(
     loaded: QueryGenerator, questions: list[str], passages: list[str]
 ) -> None:
@@ -47,6 +48,7 @@ def test_the_score_is_the_mean_log_probability_of_the_tokens(
     assert loaded.score([question], [passage], ["sw"])[0] == pytest.approx(total / len(tokens), abs=1e-4)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_padding_and_batches_change_no_score(loaded: QueryGenerator, questions: list[str], passages: list[str]) -> None:
     asked, read = [*questions[:6], "nani?"], [*passages[:6], passages[0]]
     alone = [float(loaded.score([q], [p], ["sw"])[0]) for q, p in zip(asked, read, strict=True)]

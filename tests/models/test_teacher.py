@@ -18,9 +18,7 @@ ROWS = [5, 0, 41, 5]
 Opened = Callable[..., TeacherVectors]
 
 
-@pytest.fixture(autouse=True)
-def _in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyserini_optical.models.device.has_fast_bfloat16", lambda device: False)
+pytestmark = pytest.mark.usefixtures("in_float32")
 
 
 @pytest.fixture

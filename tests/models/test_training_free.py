@@ -12,10 +12,7 @@ from pyserini_optical.models.teacher import encode_texts
 from pyserini_optical.models.training_free import Array, Map, bures, map_vectors, mean_offset
 from pyserini_optical.models.transformer import load_transformer, save_transformer
 
-
-@pytest.fixture(autouse=True)
-def _in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyserini_optical.models.device.has_fast_bfloat16", lambda device: False)
+pytestmark = pytest.mark.usefixtures("in_float32")
 
 
 def cloud(seed: int, count: int = 4000, dimension: int = 5) -> Array:

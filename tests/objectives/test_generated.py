@@ -51,6 +51,7 @@ def test_info_nce_and_the_teacher_s_own_temperature(scores: tuple[torch.Tensor, 
     assert torch.autograd.gradcheck(lambda given: InfoNCE(0.5)(given, teacher, relevant), (student,))
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_the_loss_is_that_of_the_scores(tiny: Any) -> None:
     model = SentenceTransformer(str(tiny), device="cpu").eval()
     texts = ["the old river", "a new house", "the red boat", "a teacher sees the market", "the child"]
