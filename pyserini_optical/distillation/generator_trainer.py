@@ -88,7 +88,8 @@ def fit(
     done, checkpoint = _last_checkpoint(work)
     if done:
         say(f"going on at step {done} of {steps}")
-    with progress(f"{title}, steps", steps, done=done) as advance, quiet():
+    # It would warn that a checkpoint has weights that two places share but once.
+    with progress(f"{title}, steps", steps, done=done) as advance, quiet(warnings=False):
         trainer = _Trainer(
             stage=stage,
             generator=generator,

@@ -75,8 +75,8 @@ class GeneratorRecipe:
     corpus : str
         The passages, JSONL.
     model : str
-        What it starts from, a sequence-to-sequence model by path, hub name or ``package:…``; ``new`` for a small one
-        with random weights.
+        What it starts from by path, hub name or ``package:…``: a sequence-to-sequence model, or a BERT-like encoder
+        such as a student, whose weights both halves then begin with; ``new`` for a small one with random weights.
     size : NewGenerator
         How large that is.
     training : TrainingRecipe
@@ -181,8 +181,9 @@ def _start(recipe: GeneratorRecipe, examples: Sequence[Example], work: Path) -> 
     from transformers import set_seed
 
     from pyserini_optical.models.new_generator import new_generator
-    from pyserini_optical.models.query_generator import QueryGenerator, load_seq2seq
+    from pyserini_optical.models.query_generator import QueryGenerator, is_seq2seq, load_seq2seq
     from pyserini_optical.models.transformer import quiet
+    from pyserini_optical.models.warm_generator import warm_generator
 
     set_seed(recipe.seed)
     length = recipe.training.max_length
@@ -192,9 +193,11 @@ def _start(recipe: GeneratorRecipe, examples: Sequence[Example], work: Path) -> 
             texts = list(dict.fromkeys(text for example in examples for text in (example.question, example.passage)))
             say(f"learning {recipe.size.vocabulary} word pieces from {len(texts):,} texts")
             tokenizer, model = new_generator(recipe.size, texts, max_length=length, seed=recipe.seed)
-        else:
+        elif is_seq2seq(recipe.model):
             tokenizer, model = load_seq2seq(recipe.model)
             tokenizer.model_max_length = length
+        else:
+            tokenizer, model = warm_generator(recipe.model, max_length=length, seed=recipe.seed)
         beside = work / ".start"
         shutil.rmtree(beside, ignore_errors=True)
         with quiet():

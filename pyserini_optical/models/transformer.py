@@ -217,11 +217,16 @@ def save_transformer(model: SentenceTransformer, folder: Path) -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from showing its own bars inside the block; the hub's bars for downloads stay."""
+def quiet(*, warnings: bool = True) -> Iterator[None]:
+    """Keep transformers from showing its own bars, or warnings too, inside the block; those for downloads stay."""
+    import logging as levels
+
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 
+    level = logging.get_verbosity()
+    if not warnings:
+        logging.set_verbosity(levels.ERROR)
     shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if downloads:
@@ -229,6 +234,7 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 

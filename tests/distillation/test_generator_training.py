@@ -39,12 +39,15 @@ def recipe(toy_collection: Path, toy_files: tuple[Path, Path], tiny: Path) -> Ge
     )
 
 
+@pytest.mark.parametrize("start", ["new", "encoder"])
 def test_cut_off_in_the_second_stage_it_gives_the_same_bytes(
-    recipe: GeneratorRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: GeneratorRecipe, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
     class Killed(BaseException):
         pass
 
+    if start == "encoder":
+        recipe = replace(recipe, model=str(tiny), size=NewGenerator())
     whole = train_generator(recipe, tmp_path / "whole")
     done, compute = 0, _Trainer.compute_loss
 
@@ -102,6 +105,7 @@ def test_examples(recipe: GeneratorRecipe, toy_collection: Path, toy_pairs: list
     assert all(len(set(row)) == 4 for _, row, _ in mined)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_the_second_stage_s_loss(generator: Path) -> None:
     loaded = QueryGenerator(str(generator), "cpu")
     rows = [
