@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         nargs="+",
         help="TREC runs, as PATH or NAME=PATH (plain, .gz or .xz); NAME=PATH,PATH for one system with several seeds."
-        " In place of qrels and runs LANGUAGE=report.json of several languages, to pool them",
+        " In place of qrels and runs LANGUAGE=report.json of several languages, to pool them, or"
+        " LANGUAGE=report.json,report.json of several seeds",
     )
     parser.add_argument("--baseline", metavar="NAME", help="hold every other run against this one (default: all pairs)")
     parser.add_argument(
@@ -113,7 +114,10 @@ def _pool(args: argparse.Namespace) -> Comparison:
         remedy = "use it where the reports are made"
         raise InputError(f"--{unused[0]} is not for pooling reports", path=args.qrels, remedy=remedy)
     return pool(
-        _labelled([args.qrels, *args.runs]),
+        {
+            language: [path] if Path(path).exists() else path.split(",")
+            for language, path in _labelled([args.qrels, *args.runs]).items()
+        },
         baseline=args.baseline,
         inference=Inference(args.test, args.correction, args.alpha, args.seed),
         report=args.report,

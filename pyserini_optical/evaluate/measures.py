@@ -106,6 +106,10 @@ class Scores:
         # One by one in the order of the topics, as trec_eval adds, so that the last digit agrees.
         return float(np.cumsum(self.values[measure])[-1] / len(self.topics))
 
+    def means(self, measure: str) -> tuple[float, ...]:
+        """Mean of each run by itself."""
+        return self.seeds.get(measure) or (self.mean(measure),)
+
 
 def parse_measure(text: str) -> Measure:
     """Read the name of a measure, such as ``nDCG@10``; ``MRR``, ``MAP``, ``Recall`` and ``Precision`` are aliases.
@@ -224,7 +228,7 @@ def average(parts: Sequence[Scores]) -> Scores:
     Parameters
     ----------
     parts : sequence of Scores
-        At least one, all of the same topics and measures.
+        At least one, all of the same topics and measures; each of one run, or of several, which count each.
 
     Returns
     -------
@@ -234,14 +238,18 @@ def average(parts: Sequence[Scores]) -> Scores:
     if len(parts) == 1:
         return parts[0]
     measures = list(parts[0].values)
+    counts = [len(part.means(measures[0])) for part in parts]
     return Scores(
         topics=parts[0].topics,
-        values={measure: np.mean([part.values[measure] for part in parts], axis=0) for measure in measures},
+        values={
+            measure: np.average([part.values[measure] for part in parts], axis=0, weights=counts)
+            for measure in measures
+        },
         missing=tuple(sorted({topic for part in parts for topic in part.missing})),
         ignored=tuple(sorted({topic for part in parts for topic in part.ignored})),
         ranks=tuple(ranks for part in parts for ranks in part.ranks),
         first=parts[0].first,
-        seeds={measure: tuple(part.mean(measure) for part in parts) for measure in measures},
+        seeds={measure: tuple(mean for part in parts for mean in part.means(measure)) for measure in measures},
     )
 
 

@@ -1,9 +1,10 @@
-"""Several languages as one comparison: is a system better over all of them?"""
+"""Several reports as one comparison: of other seeds, made on other days or machines, and of other languages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 
@@ -11,27 +12,29 @@ from pyserini_optical.data import Manifest, Pathish, fingerprint, one_process
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate.comparison import Comparison, Inference, conclude
 from pyserini_optical.evaluate.context import Context
-from pyserini_optical.evaluate.measures import Scores
+from pyserini_optical.evaluate.measures import Scores, average
 from pyserini_optical.evaluate.report import read_scores, write_report
 
 
 @one_process("report")
 def pool(
-    reports: Mapping[str, Pathish],
+    reports: Mapping[str, Pathish | Sequence[Pathish]],
     *,
     baseline: str | None = None,
     inference: Inference | None = None,
     report: Pathish | None = None,
 ) -> Comparison:
-    """Compare the runs that several languages have in common, over the topics of all of them.
+    """Compare the runs that several reports have in common, over the topics of all languages and over all seeds.
 
-    A topic that several languages have (a parallel collection, such as XQuAD) counts once, with the mean of its values:
-    its versions are one draw, not several, and tests that took them for several would find too much.
+    Several reports of one language are of the same systems with other seeds: a system's value on a topic is its mean
+    over all of them. A topic that several languages have (a parallel collection, such as XQuAD) counts once, with the
+    mean of its values: its versions are one draw, not several, and tests that took them for several would find too
+    much.
 
     Parameters
     ----------
-    reports : mapping of str to path
-        The ``report.json`` of a comparison or study by language.
+    reports : mapping of str to path, or to sequence of paths
+        The ``report.json`` of a comparison or study by language, or several with other seeds.
     baseline : str, optional
         The run that every other is held against; without it all pairs are compared.
     inference : Inference, optional
@@ -42,16 +45,18 @@ def pool(
     Returns
     -------
     Comparison
-        Of all languages; each by itself under ``languages``.
+        Of all languages; each by itself under ``languages``, if there are several.
 
     Raises
     ------
     InputError
-        A file is not a report, or the reports have no run or no measure in common, or not the baseline.
+        A file is not a report, there is but one, the reports have no run or no measure in common, or not the baseline,
+        or those of one language have other topics or a seed twice.
     """
-    read = {language: read_scores(path) for language, path in reports.items()}
-    if len(read) < 2:
-        raise InputError("one language has nothing to be pooled with", remedy="give the reports of at least two")
+    files = {language: [each] if isinstance(each, str | PathLike) else list(each) for language, each in reports.items()}
+    if sum(map(len, files.values())) < 2:
+        raise InputError("one report has nothing to be pooled with", remedy="give at least two")
+    read = {language: _join(paths) for language, paths in files.items()}
     scores = [each for each, _ in read.values()]
     runs = [run for run in scores[0] if all(run in each for each in scores)]
     if not runs:
@@ -71,15 +76,51 @@ def pool(
         )
         for language, (each, unanswerable) in read.items()
     }
-    pooled = conclude(
-        {run: _pooled([part.scores[run] for part in languages.values()]) for run in runs}, baseline, inference
-    )
-    comparison = replace(pooled, languages=languages)
+    if len(languages) > 1:
+        pooled = conclude(
+            {run: _pooled([part.scores[run] for part in languages.values()]) for run in runs}, baseline, inference
+        )
+        comparison = replace(pooled, languages=languages)
+    else:
+        [comparison] = languages.values()
     if report is not None:
-        manifest = Manifest("pool", inputs={language: fingerprint(path) for language, path in reports.items()})
-        title = f"Pooled over {', '.join(reports)}"
+        inputs = {
+            f"{language} {number}": fingerprint(path)
+            for language, paths in files.items()
+            for number, path in enumerate(paths)
+        }
+        manifest = Manifest("pool", inputs=inputs)
+        title = f"Pooled over {', '.join(files)}"
         write_report(comparison, report, Context(title=title, manifest=manifest))
     return comparison
+
+
+def _join(paths: Sequence[Pathish]) -> tuple[dict[str, Scores], tuple[str, ...]]:
+    """Read the reports of one language as one: of a system that all have, the mean over all its runs."""
+    (scores, unanswerable), *others = [read_scores(path) for path in paths]
+    for (more, _), path in zip(others, paths[1:], strict=True):
+        if _topics(more) != _topics(scores):
+            remedy = "name it as a language of its own"
+            raise InputError("has other topics than the report before it", path=path, remedy=remedy)
+        scores = {run: _with_seeds(run, one, more[run], path) for run, one in scores.items() if run in more}
+    return scores, unanswerable
+
+
+def _topics(scores: Mapping[str, Scores]) -> tuple[str, ...]:
+    return next((each.topics for each in scores.values()), ())
+
+
+def _with_seeds(run: str, one: Scores, other: Scores, path: Pathish) -> Scores:
+    measures = [measure for measure in one.values if measure in other.values]
+    parts = [replace(each, values={measure: each.values[measure] for measure in measures}) for each in (one, other)]
+    same = all(np.array_equal(one.values[measure], other.values[measure]) for measure in measures)
+    if not measures or (same and not one.seeds):
+        return parts[0]  # without seeds: the same in every report
+    first, second = (list(zip(*(part.means(measure) for measure in measures), strict=True)) for part in parts)
+    if any(np.allclose(a, b, rtol=0, atol=1e-12) for a in first for b in second):
+        remedy = "name reports of other seeds"
+        raise InputError(f"run {run} has a seed that a report before it has", path=path, remedy=remedy)
+    return average(parts)
 
 
 def _pooled(parts: list[Scores]) -> Scores:

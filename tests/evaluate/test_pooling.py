@@ -101,7 +101,7 @@ def test_what_is_no_report_is_refused(change: object, problem: str, reports: dic
 
 
 def test_what_cannot_be_pooled_is_said(reports: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="one language has nothing to be pooled with"):
+    with pytest.raises(InputError, match="one report has nothing to be pooled with"):
         pool({"sw": reports["sw"]})
     with pytest.raises(InputError, match="the baseline 'only' is not in all reports; choose from bm25, optical"):
         pool(reports, baseline="only")
@@ -111,3 +111,34 @@ def test_what_cannot_be_pooled_is_said(reports: dict[str, Path], tmp_path: Path)
     reports["es"] = study(tmp_path / "es", {"bm25": 1}, ["1"], measures=["AP"])
     with pytest.raises(InputError, match="no measure in common"):
         pool(reports)
+
+
+def test_reports_of_other_seeds_are_one_system(tmp_path: Path) -> None:
+    topics, qrels = SWAHILI, {topic: {"gold": 1} for topic in SWAHILI}
+    seeds = {
+        seed: {t: made(rank, [t])[t] for t, rank in zip(topics, [1, 2, seed] * 10, strict=True)} for seed in (3, 5, 7)
+    }
+    bm25 = made(4, topics)
+    for name, runs in (("two", [3, 5]), ("third", [7]), ("again", [5]), ("all", [3, 5, 7])):
+        compare(
+            qrels, {"bm25": bm25, "optical": [seeds[seed] for seed in runs]}, baseline="bm25", report=tmp_path / name
+        )
+    study(tmp_path / "more", {"bm25": 4, "optical": 1}, HAUSA)
+    paths = {name: tmp_path / name / "report.json" for name in ("two", "third", "again", "all", "more")}
+    joined = pool({"sw": [paths["two"], paths["third"]]}, baseline="bm25", report=tmp_path / "joined")
+    written, whole = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("joined", "all"))
+    assert joined.languages == {}
+    for one, other in zip(written["runs"], whole["runs"], strict=True):
+        assert one["rank_of_first_relevant"] == other["rank_of_first_relevant"]
+        for part in ("mean", "by_topic", "seeds", "interval"):
+            assert one[part] == {key: pytest.approx(value, abs=1e-12) for key, value in other[part].items()}, part
+    assert [one["p"] for one in written["contrasts"]] == pytest.approx([one["p"] for one in whole["contrasts"]])
+    # A report made so is joined and pooled like any other.
+    both = pool({"sw": [paths["third"], paths["two"]], "ha": paths["more"]}, baseline="bm25")
+    assert both.languages["sw"].mean("RR@10", "optical") == pytest.approx(joined.mean("RR@10", "optical"))
+    with pytest.raises(InputError, match="run optical has a seed that a report before it has"):
+        pool({"sw": [paths["two"], paths["again"]]})
+    with pytest.raises(InputError, match="other topics than the report before it"):
+        pool({"sw": [paths["two"], paths["more"]]})
+    with pytest.raises(InputError, match="one report has nothing to be pooled with"):
+        pool({"sw": paths["two"]})
