@@ -24,6 +24,9 @@ from techniques import (
     cells,
     couplings_compared,
     mixed_pool,
+    quick,
+    quick_by_labels,
+    quick_teachers,
     relevance,
     techniques,
     techniques_by_pairs,
@@ -298,5 +301,8 @@ PLACES = {
         techniques_by_pairs,
         mixed_pool,
         alignment,
+        quick,
+        quick_by_labels,
+        quick_teachers,
     )
 }

@@ -1,10 +1,11 @@
-"""What the page on distillation techniques is told by the reports of ``runs/distillation-xquad-mlqa``."""
+"""What the pages on distillation and on QuiCK are told by ``runs/distillation-xquad-mlqa`` and ``runs/quick``."""
 
 from __future__ import annotations
 
 import io
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,39 +38,65 @@ _MISSING = "not run"
 
 
 def _seeds(question: str, name: str) -> str:
-    path = HERE / question / name / "manifest.json"
-    if not path.exists():
+    report = _report(HERE / question / name)
+    if report is None:
         return _MISSING
-    seeds = json.loads(path.read_text(encoding="utf-8"))["parameters"]["study"]["seeds"]
-    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    seeds = max(len(run["seeds"].get(MEASURE, [0])) for run in report["runs"])
+    return f"{seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def techniques() -> str:
     """Give every technique's mean by language, and its difference to the two baselines over all languages."""
-    return _table("techniques", ("sentence-mse", "dr-decr"))
+    return _table(HERE / "techniques", ("sentence-mse", "dr-decr"))
 
 
 def techniques_mlqa() -> str:
     """Give the same students' means on MLQA-R."""
-    return _table("techniques", (), "mlqa-r-")
+    return _table(HERE / "techniques", (), "mlqa-r-")
 
 
 def couplings_compared() -> str:
     """Give every coupling's mean by language, and its difference to greedy matching over all languages."""
-    return _table("couplings", ("greedy",))
+    return _table(HERE / "couplings", ("greedy",))
 
 
 def relevance() -> str:
     """Give what relevance distillation adds."""
-    return _table("relevance", ("dr-decr",))
+    return _table(HERE / "relevance", ("dr-decr",))
 
 
-def _table(question: str, baselines: Sequence[str], collection: str = "") -> str:
-    reports = {language: _report(HERE / question / f"{collection}{language}") for language in LANGUAGES}
+def quick() -> str:
+    """Give what query generators and cross-encoders teach."""
+    return _table(RUNS / "quick", ("optical",))
+
+
+def quick_by_labels() -> str:
+    """Compare, at each number of labels, a generator as teacher with a cross-encoder, over all languages."""
+    paths = {language: files for language in LANGUAGES if (files := _files(RUNS / "quick" / language))}
+    lines = ["| labels | generator − cross-encoder |", "|--:|--:|"]
+    for labels in (200, 600, 2000):
+        pooled = json.loads(to_json(pool(paths, baseline=f"cross-encoder-{labels}")))
+        lines.append(f"| {labels:,} | {_difference(pooled, f'generator-{labels}')} |")
+    return "\n".join(lines)
+
+
+def quick_teachers() -> str:
+    """Say how well QuiCK's teachers know relevant passages, as ``benchmarks/quick_teachers.py`` measured it."""
+    lines = ["| teacher | language | questions | first of eight | MRR |", "|---|---|--:|--:|--:|"]
+    for path in sorted((RUNS / "quick").glob("teachers-*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for row in content["rows"]:
+            numbers = f"{row['questions']:,} | {row['first']:.3f} | {row['mrr']:.3f}"
+            lines.append(f"| {row['model']} | {content['language']} | {numbers} |")
+    return "\n".join(lines)
+
+
+def _table(folder: Path, baselines: Sequence[str], collection: str = "") -> str:
+    reports = {language: _report(folder / f"{collection}{language}") for language in LANGUAGES}
     there = {language: report for language, report in reports.items() if report is not None}
     if not there:
         return "Not run yet."
-    paths = {language: HERE / question / language / "report.json" for language in there}
+    paths = {language: _files(folder / f"{collection}{language}") for language in there}
     # Made here: written down, each would be as large as all that it is made from.
     pooled = [json.loads(to_json(pool(paths, baseline=name))) for name in baselines if len(there) > 1]
     heads = [f"{language} ({len(report['topics']):,})" for language, report in there.items()]
@@ -215,6 +242,18 @@ def alignment() -> str:
     return "\n".join(lines)
 
 
+@cache
 def _report(folder: Path) -> Report | None:
-    path = folder / "report.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    """Read a cell's report, or join those of its seeds."""
+    files = _files(folder)
+    if not files:
+        return None
+    first: Report = json.loads(files[0].read_text(encoding="utf-8"))
+    if len(files) == 1:
+        return first
+    joined: Report = json.loads(to_json(pool({folder.name: files}, baseline=first["baseline"])))
+    return joined
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("report.json")) or sorted(folder.glob("seed*/report.json"))

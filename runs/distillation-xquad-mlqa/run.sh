@@ -1,8 +1,8 @@
 #!/bin/sh
 # Goes through the cells of the comparison, one seed in all languages before the next, so that what is there is a balanced
-# part of the whole; what is done is skipped. Two processes may share the languages.
+# part of the whole; what has a report is skipped. Several processes or machines may share the languages or the seeds.
 #   sh runs/distillation-xquad-mlqa/run.sh techniques|couplings|relevance|sizes [LANGUAGES [SEEDS [DATA]]]
-# docs/which-distillation.md is made from the reports, pooled over the languages.
+# docs/which-distillation.md is made from the reports, joined over the seeds and pooled over the languages.
 set -e
 here=runs/distillation-xquad-mlqa
 what=$1
@@ -13,19 +13,20 @@ data=${4:-../shared/data}
 cell() { # FILE LANGUAGE COLLECTION OUTPUT SETTING…
     file=$1 language=$2 collection=$3 output=$4
     shift 4
+    for report in "$here/$output/seed"*"-$seed"*/report.json; do
+        test -e "$report" && return
+    done
     case $collection in
         afriqa) set -- "$@" --set "questions=afriqa/$language.test" --set "qrels=afriqa/$language.test.qrels" \
             --set "human=afriqa/$language.test.human-translated-en" ;;
         *) set -- "$@" --set "questions=$collection/$language" --set "qrels=$collection/qrels" \
             --set "human=$collection/en" ;;
     esac
-    pyserini-optical study "$here/$file.yaml" --output "$here/$output" --set "data=$data" --set "language=$language" \
-        --set "seeds=[$upto]" "$@"
+    pyserini-optical study "$here/$file.yaml" --output "$here/$output/seed-$seed" --set "data=$data" \
+        --set "language=$language" --set "seeds=[$seed]" "$@"
 }
 
-upto=
 for seed in $seeds; do
-    upto=${upto:+$upto,}$seed
     for language in $languages; do
         collection=xquad
         case $language in ha|sw) collection=afriqa ;; esac

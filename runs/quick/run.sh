@@ -2,8 +2,8 @@
 # Trains the teachers of study.yaml on a tenth, three tenths and all of 2,000 labels, and runs it. A second call goes on.
 #   sh runs/quick/run.sh ha|es [DATA]
 # Labels are SQuAD's, translated (Hausa word by word with a table counted in the bitext, Spanish by Apertium). Generator and
-# cross-encoder begin as the student, read the same questions, and take some 100 to 250 steps a stage whatever the number of
-# labels; the generator reads the questions in English too, as it is to write them.
+# cross-encoder begin as the student and read the same questions, fewer of them more often; the generator reads them in English
+# too, as it is to write in it.
 set -e
 language=$1
 data=${2:-../shared/data}
@@ -24,7 +24,7 @@ for labels in 600 2000 200; do
         pyserini-optical make-training-data "$data/relevance/squad-train.tsv.xz" "$corpus" "work/squad.$asked.$labels.jsonl" \
             --limit $labels "$@"
     done
-    case $labels in 200) passes=4 first=8 ;; 600) passes=2 first=4 ;; *) passes=1 first=1 ;; esac
+    case $labels in 2000) passes=1 first=1 ;; *) passes=2 first=4 ;; esac
     pyserini-optical fine-tune encoders/cross-encoder.yaml --set "data=$data" --set "name=cross-encoder-$language-$labels" \
         --set "model=encoders/optical-$language" --set "questions=work/squad.$language.$labels.jsonl" --set limit=null \
         --set negatives_per_question=1 --set training.max_length=120 --set training.epochs=$passes

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import lzma
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from pyserini_optical.models.cross_encoder import start_cross_encoder
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -137,3 +141,25 @@ def test_glosses(tmp_path: Path, tiny: Path, toy_collection: Path, toy_files: tu
     assert list(ways) == ["word-by-word", "student", *unlisted]
     assert ways["stems"] != ways["student"] == ways["listed-words-alone"]
     assert load("glosses")([str(tiny), *arguments[1:]]) == 1
+
+
+def test_quick_s_teachers(tmp_path: Path, generator: Path, tiny: Path, toy_collection: Path) -> None:
+    for name in ("corpus", "topics/afriqa"):
+        (tmp_path / name).mkdir(parents=True)
+    corpus = lzma.compress((toy_collection / "corpus.jsonl").read_bytes())
+    (tmp_path / "corpus" / "wikipedia-en.jsonl.xz").write_bytes(corpus)
+    for source, name in (
+        ("topics.sw.tsv", "ha.dev.tsv"),
+        ("topics.en.tsv", "ha.dev.human-translated-en.tsv"),
+        ("qrels.txt", "ha.dev.qrels.txt"),
+    ):
+        shutil.copy(toy_collection / source, tmp_path / "topics" / "afriqa" / name)
+    head = start_cross_encoder(str(tiny), 32, "cpu")
+    head.save_pretrained(str(tmp_path / "judge"), create_model_card=False)
+    output = tmp_path / "teachers.json"
+    arguments = [str(generator), str(tmp_path / "judge"), str(tiny), "--language", "ha", "--data", str(tmp_path)]
+    assert load("quick_teachers")([*arguments, "--output", str(output)]) == 0
+    by_model = {row["model"]: row for row in json.loads(output.read_text(encoding="utf-8"))["rows"]}
+    assert all(row["questions"] == 30 and 0 <= row["first"] <= row["mrr"] <= 1 for row in by_model.values())
+    assert by_model[generator.name]["mrr"] > by_model["judge"]["mrr"]  # it has learnt these questions
+    assert load("quick_teachers")([str(tmp_path / "missing"), *arguments[3:]]) == 1
