@@ -3,12 +3,12 @@
 For example::
 
     python benchmarks/quick_teachers.py --data ../shared/data --language ha --output runs/quick/teachers-ha.json \\
-        encoders/query-generator-ha-600 encoders/cross-encoder-ha-600 encoders/optical-ha
+        encoders/query-generator-ha-600 encoders/cross-encoder-ha-600 encoders/quick-student-ha
 
 A generator scores by the question's mean log-likelihood per token, a cross-encoder by its logit, an encoder by the
 inner product. Questions are AfriQA's development questions in Hausa, MLQA-R's in Spanish; BM25 searches with their
-translations by people. By chance a passage of eight would be first with a probability of .125, for a mean reciprocal
-rank of .340.
+translations by people, and questions for which it finds fewer are left out. By chance a passage of eight would be first
+with a probability of .125, for a mean reciprocal rank of .340.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from pyserini_optical.data import read_corpus, read_topics
 from pyserini_optical.data.relevance import Question, read_judged
-from pyserini_optical.distillation.negatives import bm25_hits
+from pyserini_optical.distillation.negatives import bm25_hits, check_passages
+from pyserini_optical.errors import InputError
 from pyserini_optical.models import load_cross_encoder, load_encoder
 from pyserini_optical.models.cross_encoder import is_cross_encoder
 from pyserini_optical.models.query_generator import QueryGenerator, is_seq2seq
@@ -48,15 +49,21 @@ def measure(models: Sequence[str], language: str, data: Path) -> dict[str, Any]:
     judged = read_judged(f"{asked}.tsv", f"{qrels}.txt")
     english = read_topics(f"{translated}.tsv")
     passages = {passage.id: passage.text for passage in read_corpus(corpus)}
+    missing = next((topic for topic in judged if topic not in english), None)
+    if missing is not None:
+        raise InputError(f"topic {missing} is missing", path=f"{translated}.tsv", remedy="give the translation of all")
+    check_passages(list(judged.values()), passages, str(corpus))
     with tempfile.TemporaryDirectory() as work:
         searched = [Question(english[topic], question.passage, ()) for topic, question in judged.items()]
         found = list(bm25_hits(searched, str(corpus), 2 * CANDIDATES, Path(work)))
     questions, candidates = [], []
     for question, hits in zip(judged.values(), found, strict=True):
-        others = [hit for hit in hits if hit != question.passage and hit not in question.others]
-        questions += [question.text] * CANDIDATES
-        candidates += [question.passage, *others[: CANDIDATES - 1]]
-    assert len(questions) == len(candidates)
+        others = [hit for hit in hits if hit != question.passage and hit not in question.others][: CANDIDATES - 1]
+        if len(others) == CANDIDATES - 1:
+            questions += [question.text] * CANDIDATES
+            candidates += [question.passage, *others]
+    if not questions:
+        raise InputError(f"BM25 finds too few passages for each question, it takes {CANDIDATES}", path=corpus)
     rows = []
     for name in models:
         scores = _scorer(name, language)(questions, [passages[one] for one in candidates]).reshape(-1, CANDIDATES)

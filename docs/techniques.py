@@ -35,6 +35,7 @@ def cells() -> str:
 
 
 _MISSING = "not run"
+_NOTHING = "Not run yet."
 
 
 def _seeds(question: str, name: str) -> str:
@@ -73,6 +74,8 @@ def quick() -> str:
 def quick_by_labels() -> str:
     """Compare, at each number of labels, a generator as teacher with a cross-encoder, over all languages."""
     paths = {language: files for language in LANGUAGES if (files := _files(RUNS / "quick" / language))}
+    if len(paths) < 2:
+        return _NOTHING
     lines = ["| labels | generator − cross-encoder |", "|--:|--:|"]
     for labels in (200, 600, 2000):
         pooled = json.loads(to_json(pool(paths, baseline=f"cross-encoder-{labels}")))
@@ -88,15 +91,15 @@ def quick_teachers() -> str:
         for row in content["rows"]:
             numbers = f"{row['questions']:,} | {row['first']:.3f} | {row['mrr']:.3f}"
             lines.append(f"| {row['model']} | {content['language']} | {numbers} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else _NOTHING
 
 
 def _table(folder: Path, baselines: Sequence[str], collection: str = "") -> str:
-    reports = {language: _report(folder / f"{collection}{language}") for language in LANGUAGES}
-    there = {language: report for language, report in reports.items() if report is not None}
+    cells = {language: folder / f"{collection}{language}" for language in LANGUAGES}
+    there = {language: report for language, cell in cells.items() if (report := _report(cell)) is not None}
     if not there:
-        return "Not run yet."
-    paths = {language: _files(folder / f"{collection}{language}") for language in there}
+        return _NOTHING
+    paths = {language: _files(cells[language]) for language in there}
     # Made here: written down, each would be as large as all that it is made from.
     pooled = [json.loads(to_json(pool(paths, baseline=name))) for name in baselines if len(there) > 1]
     heads = [f"{language} ({len(report['topics']):,})" for language, report in there.items()]
@@ -165,7 +168,7 @@ def techniques_by_pairs() -> str:
         reports = {pairs: report for pairs in SIZES if (report := _report(HERE / "sizes" / f"{language}-{pairs}"))}
         if len(reports) > 1:
             made.append(_by_pairs(language, reports))
-    return "\n\n".join(made) or "Not run yet."
+    return "\n\n".join(made) or _NOTHING
 
 
 def _by_pairs(language: str, reports: dict[int, Report]) -> str:
@@ -217,7 +220,7 @@ def mixed_pool() -> str:
                     f"| {row['RankDistance@1000']:.0f} | {row['first_in_foreign']:.2f} |"
                 )
     if not rows:
-        return "Not run yet."
+        return _NOTHING
     head = "| pool | encoder | mAP | distance of parallel answers' ranks | first rank in the foreign language |"
     return "\n".join([head, "|---|---|--:|--:|--:|", *rows])
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         metavar="RUN",
-        nargs="+",
+        nargs="*",
         help="TREC runs, as PATH or NAME=PATH (plain, .gz or .xz); NAME=PATH,PATH for one system with several seeds."
         " In place of qrels and runs LANGUAGE=report.json of several languages, to pool them, or"
         " LANGUAGE=report.json,report.json of several seeds",
@@ -89,6 +89,9 @@ def _compare(args: argparse.Namespace) -> Comparison:
     from pyserini_optical.evaluate import DEFAULT_MEASURES, compare
     from pyserini_optical.evaluate.comparison import name_runs
 
+    if not args.runs:
+        raise InputError("no run is named to be compared", path=args.qrels, remedy="name TREC runs behind the qrels")
+
     return compare(
         args.qrels,
         name_runs([_named(text) for text in args.runs]),
@@ -114,10 +117,7 @@ def _pool(args: argparse.Namespace) -> Comparison:
         remedy = "use it where the reports are made"
         raise InputError(f"--{unused[0]} is not for pooling reports", path=args.qrels, remedy=remedy)
     return pool(
-        {
-            language: [path] if Path(path).exists() else path.split(",")
-            for language, path in _labelled([args.qrels, *args.runs]).items()
-        },
+        {language: _parts(path) for language, path in _labelled([args.qrels, *args.runs]).items()},
         baseline=args.baseline,
         inference=Inference(args.test, args.correction, args.alpha, args.seed),
         report=args.report,
@@ -134,7 +134,11 @@ def _named(text: str) -> str | PathLike[str] | tuple[str, list[str]]:
     name, path = _split(text)
     if not name:
         return path
-    return name, [path] if Path(path).exists() else [part for part in path.split(",") if part]
+    return name, _parts(path)
+
+
+def _parts(path: str) -> list[str]:
+    return [path] if Path(path).exists() else [part for part in path.split(",") if part]
 
 
 def _labelled(texts: list[str]) -> dict[str, str]:

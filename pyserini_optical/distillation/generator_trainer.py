@@ -20,7 +20,7 @@ from pyserini_optical.distillation.training import _last_checkpoint, _Plain, _Pr
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.device import has_fast_bfloat16
 from pyserini_optical.models.query_generator import QueryGenerator, mean_log_likelihood
-from pyserini_optical.models.transformer import quiet, save_transformer
+from pyserini_optical.models.transformer import no_warnings, quiet, save_transformer
 from pyserini_optical.progress import progress, say
 
 Row = tuple[str, list[str], str]
@@ -89,7 +89,7 @@ def fit(
     if done:
         say(f"going on at step {done} of {steps}")
     # It would warn that a checkpoint has weights that two places share but once.
-    with progress(f"{title}, steps", steps, done=done) as advance, quiet(warnings=False):
+    with progress(f"{title}, steps", steps, done=done) as advance, quiet(), no_warnings():
         trainer = _Trainer(
             stage=stage,
             generator=generator,

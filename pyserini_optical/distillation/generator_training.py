@@ -205,7 +205,9 @@ def _start(recipe: GeneratorRecipe, examples: Sequence[Example], work: Path) -> 
         tokenizer.save_pretrained(beside)
         Manifest("start", outputs=fingerprint_files(beside)).save(beside / MANIFEST)
         os.replace(beside, start)
-    return QueryGenerator(str(start), passage_length=length)
+    generator = QueryGenerator(str(start))
+    generator.passage_length = min(length, generator.tokenizer.model_max_length)
+    return generator
 
 
 def _learn(

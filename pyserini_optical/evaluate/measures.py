@@ -106,6 +106,11 @@ class Scores:
         # One by one in the order of the topics, as trec_eval adds, so that the last digit agrees.
         return float(np.cumsum(self.values[measure])[-1] / len(self.topics))
 
+    @property
+    def runs(self) -> int:
+        """Of how many runs the values are the mean."""
+        return max((len(means) for means in self.seeds.values()), default=1)
+
     def means(self, measure: str) -> tuple[float, ...]:
         """Mean of each run by itself."""
         return self.seeds.get(measure) or (self.mean(measure),)
@@ -238,7 +243,7 @@ def average(parts: Sequence[Scores]) -> Scores:
     if len(parts) == 1:
         return parts[0]
     measures = list(parts[0].values)
-    counts = [len(part.means(measures[0])) for part in parts]
+    counts = [part.runs for part in parts]
     return Scores(
         topics=parts[0].topics,
         values={

@@ -54,13 +54,15 @@ def pool(
         or those of one language have other topics or a seed twice.
     """
     files = {language: [each] if isinstance(each, str | PathLike) else list(each) for language, each in reports.items()}
-    if sum(map(len, files.values())) < 2:
+    if sum(map(len, files.values())) < 2 or not all(files.values()):
         raise InputError("one report has nothing to be pooled with", remedy="give at least two")
     read = {language: _join(paths) for language, paths in files.items()}
     scores = [each for each, _ in read.values()]
     runs = [run for run in scores[0] if all(run in each for each in scores)]
     if not runs:
-        raise InputError("the reports have no run in common", remedy="give the runs of all languages the same names")
+        raise InputError(
+            "the reports have no run in common", remedy="give the same systems the same names in all of them"
+        )
     if baseline is not None and baseline not in runs:
         raise InputError(f"the baseline {baseline!r} is not in all reports", remedy=f"choose from {', '.join(runs)}")
     measures = [name for name in scores[0][runs[0]].values if all(name in each[runs[0]].values for each in scores)]
@@ -85,12 +87,15 @@ def pool(
         [comparison] = languages.values()
     if report is not None:
         inputs = {
-            f"{language} {number}": fingerprint(path)
+            f"{language} {number}" if len(paths) > 1 else language: fingerprint(path)
             for language, paths in files.items()
-            for number, path in enumerate(paths)
+            for number, path in enumerate(paths, 1)
         }
         manifest = Manifest("pool", inputs=inputs)
-        title = f"Pooled over {', '.join(files)}"
+        names = [
+            f"{language} ({len(paths)} reports)" if len(paths) > 1 else language for language, paths in files.items()
+        ]
+        title = f"Pooled over {', '.join(names)}"
         write_report(comparison, report, Context(title=title, manifest=manifest))
     return comparison
 
@@ -98,29 +103,44 @@ def pool(
 def _join(paths: Sequence[Pathish]) -> tuple[dict[str, Scores], tuple[str, ...]]:
     """Read the reports of one language as one: of a system that all have, the mean over all its runs."""
     (scores, unanswerable), *others = [read_scores(path) for path in paths]
+    topics = next(iter(scores.values())).topics
     for (more, _), path in zip(others, paths[1:], strict=True):
-        if _topics(more) != _topics(scores):
-            remedy = "name it as a language of its own"
-            raise InputError("has other topics than the report before it", path=path, remedy=remedy)
+        if next(iter(more.values())).topics != topics:
+            problem, remedy = "has other topics than the report before it", "name it as a language of its own"
+            raise InputError(problem, path=path, remedy=remedy)
+        before = sum(one.runs for run, one in scores.items() if run in more)
         scores = {run: _with_seeds(run, one, more[run], path) for run, one in scores.items() if run in more}
+        if scores and sum(one.runs for one in scores.values()) == before:
+            raise InputError("has no run that the reports before it lack", path=path, remedy="name one of other seeds")
     return scores, unanswerable
 
 
-def _topics(scores: Mapping[str, Scores]) -> tuple[str, ...]:
-    return next((each.topics for each in scores.values()), ())
-
-
 def _with_seeds(run: str, one: Scores, other: Scores, path: Pathish) -> Scores:
+    """Add the runs of a system that another report has; what hangs on no seed is the same in both, and counts once."""
     measures = [measure for measure in one.values if measure in other.values]
-    parts = [replace(each, values={measure: each.values[measure] for measure in measures}) for each in (one, other)]
-    same = all(np.array_equal(one.values[measure], other.values[measure]) for measure in measures)
-    if not measures or (same and not one.seeds):
-        return parts[0]  # without seeds: the same in every report
-    first, second = (list(zip(*(part.means(measure) for measure in measures), strict=True)) for part in parts)
-    if any(np.allclose(a, b, rtol=0, atol=1e-12) for a in first for b in second):
-        remedy = "name reports of other seeds"
-        raise InputError(f"run {run} has a seed that a report before it has", path=path, remedy=remedy)
-    return average(parts)
+    one, other = (
+        replace(
+            each,
+            values={measure: each.values[measure] for measure in measures},
+            seeds={measure: means for measure, means in each.seeds.items() if measure in measures},
+        )
+        for each in (one, other)
+    )
+    known = _signatures(one)
+    again = [signature in known for signature in _signatures(other)]
+    if not measures or all(again):
+        return one
+    if any(again):
+        problem, remedy = f"run {run} has a seed that a report before it has, and others", "name reports of other seeds"
+        raise InputError(problem, path=path, remedy=remedy)
+    return average([one, other])
+
+
+def _signatures(scores: Scores) -> list[tuple[object, ...]]:
+    """Give what tells each run from others: its mean by each measure, and its ranks of the first relevant document."""
+    means = zip(*([round(mean, 9) for mean in scores.means(measure)] for measure in sorted(scores.values)), strict=True)
+    ranks = scores.ranks or [()] * scores.runs
+    return list(zip(means, ranks, strict=True))
 
 
 def _pooled(parts: list[Scores]) -> Scores:

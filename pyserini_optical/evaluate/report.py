@@ -156,7 +156,10 @@ def _scores(run: Mapping[str, Any], topics: tuple[str, ...]) -> Scores:
         raise ValueError
     ranks = tuple(tuple(map(int, each)) for each in run["rank_of_first_relevant"])
     seeds = {str(measure): tuple(map(float, means)) for measure, means in run["seeds"].items()}
-    if any(len(each) != len(topics) for each in ranks):
+    counts = {len(means) for means in seeds.values()}
+    if any(len(each) != len(topics) for each in ranks) or (seeds and set(seeds) != set(values)) or len(counts) > 1:
+        raise ValueError
+    if counts & {0, 1} or (counts and ranks and counts != {len(ranks)}):
         raise ValueError
     return Scores(
         topics=topics,

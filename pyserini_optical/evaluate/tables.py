@@ -179,8 +179,7 @@ def notes(comparison: Comparison) -> list[str]:
     for run, scores in comparison.scores.items():
         if scores.seeds:
             spread = ", ".join(f"{measure} ± {statistics.stdev(means):.4f}" for measure, means in scores.seeds.items())
-            number = len(scores.ranks)
-            lines.append(f"{run} is the mean of {number} runs; standard deviation between them: {spread}.")
+            lines.append(f"{run} is the mean of {scores.runs} runs; standard deviation between them: {spread}.")
         if scores.missing:
             missing = f"{len(scores.missing)} of {_count(total, 'topic')}"
             lines.append(f"{run} has no hits for {missing}, counted as zero: {_listed(scores.missing)}.")

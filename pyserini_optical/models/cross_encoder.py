@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +19,7 @@ from pyserini_optical.models.transformer import (
     check_folder,
     find_file,
     first_line,
+    no_warnings,
     quiet,
     read_configuration,
     weights_fingerprint,
@@ -65,7 +64,9 @@ class CrossEncoder:
 
     @cached_property
     def _model(self) -> sentence_transformers.CrossEncoder:
-        return _load(self.name, self.device)
+        model = _load(self.name, self.device)
+        _score_in_float32(model.model)
+        return model
 
     def scores(self, questions: Sequence[str], passages: Sequence[str], *, batch_size: int = 32) -> Vectors:
         """Score each question with the passage at its place.
@@ -146,13 +147,29 @@ def _load(name: str, device: str, labels: int | None = None) -> sentence_transfo
     if Path(path).is_dir():
         check_folder(name, Path(path))
     try:
-        with quiet(), _no_warnings():
+        with quiet(), no_warnings():
             return sentence_transformers.CrossEncoder(
                 path, num_labels=labels, device=device, model_kwargs=MODEL_SETTINGS, trust_remote_code=False
             )
     except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
         problem = f"{name}: the model cannot be loaded ({first_line(error)})"
         raise CheckpointError(f"{problem}; fetch it or fine-tune it again") from None
+
+
+def _score_in_float32(network: Any) -> None:
+    """Let the head compute in float32 inside autocast: bfloat16 has so few digits that many passages would tie."""
+    import torch
+
+    head = getattr(network, "classifier", getattr(network, "score", None))
+    if head is not None:
+        forward = head.forward
+
+        def exact(hidden: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(hidden.device.type, enabled=False):
+                result: torch.Tensor = forward(hidden.float())
+                return result
+
+        head.forward = exact
 
 
 def _check(name: str) -> None:
@@ -163,7 +180,7 @@ def _check(name: str) -> None:
     if Path(path).is_dir():
         check_folder(name, Path(path))
     try:
-        with quiet(), _no_warnings():
+        with quiet(), no_warnings():
             network, found = AutoModelForSequenceClassification.from_pretrained(
                 path, **MODEL_SETTINGS, trust_remote_code=False, output_loading_info=True
             )
@@ -174,17 +191,3 @@ def _check(name: str) -> None:
         raise CheckpointError(f"{name}: its weights lack {lost[0]}; fetch it or fine-tune it again")
     if network.config.num_labels != 1:
         raise CheckpointError(f"{name}: gives {network.config.num_labels} labels; a re-ranker gives one score")
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Keep the libraries from warning of another kind of model and a fresh head, which are meant."""
-    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -118,7 +118,8 @@ class QueryGenerator:
         .. math::
             t(q, p) = \frac{1}{|q|} \sum_{i=1}^{|q|} \log P(q_i \mid q_{<i}, \ell, p)
 
-        The end of the question counts as a token, padding does not. :math:`\ell` is the tag of the language.
+        Tokens that the tokeniser adds count, such as the question's end, padding does not. :math:`\ell` is the tag of
+        the language.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -217,16 +218,11 @@ def save_transformer(model: SentenceTransformer, folder: Path) -> None:
 
 
 @contextmanager
-def quiet(*, warnings: bool = True) -> Iterator[None]:
-    """Keep transformers from showing its own bars, or warnings too, inside the block; those for downloads stay."""
-    import logging as levels
-
+def quiet() -> Iterator[None]:
+    """Keep transformers from showing its own bars inside the block; the hub's bars for downloads stay."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
-    if not warnings:
-        logging.set_verbosity(levels.ERROR)
     shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if downloads:
@@ -234,9 +230,22 @@ def quiet(*, warnings: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Keep the libraries from warning of another kind of model, fresh weights or shared ones, where these are meant."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def first_line(error: Exception) -> str:

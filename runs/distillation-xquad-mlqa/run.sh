@@ -13,7 +13,7 @@ data=${4:-../shared/data}
 cell() { # FILE LANGUAGE COLLECTION OUTPUT SETTING…
     file=$1 language=$2 collection=$3 output=$4
     shift 4
-    for report in "$here/$output/seed"*"-$seed"*/report.json; do
+    for report in "$here/$output/seed"*"-$seed/report.json" "$here/$output/seed"*"-$seed-"*"/report.json"; do
         test -e "$report" && return
     done
     case $collection in

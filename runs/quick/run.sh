@@ -16,22 +16,23 @@ esac
 # Hausa has 15,433 sentence pairs; Spanish gets about as many.
 set --
 test "$language" = ha || set -- --set limit=15000
-pyserini-optical distill encoders/optical.yaml --set "data=$data" --set "language=$language" "$@"
+pyserini-optical distill encoders/optical.yaml --set "data=$data" --set "language=$language" \
+    --set "name=quick-student-$language" "$@"
 for labels in 600 2000 200; do
     for asked in en "$language"; do
         set --
         test $asked = en || set -- --translator "$translator"
-        pyserini-optical make-training-data "$data/relevance/squad-train.tsv.xz" "$corpus" "work/squad.$asked.$labels.jsonl" \
+        pyserini-optical make-training-data "$data/relevance/squad-train.tsv.xz" "$corpus" "work/quick-$language.$asked.$labels.jsonl" \
             --limit $labels "$@"
     done
     case $labels in 2000) passes=1 first=1 ;; *) passes=2 first=4 ;; esac
     pyserini-optical fine-tune encoders/cross-encoder.yaml --set "data=$data" --set "name=cross-encoder-$language-$labels" \
-        --set "model=encoders/optical-$language" --set "questions=work/squad.$language.$labels.jsonl" --set limit=null \
+        --set "model=encoders/quick-student-$language" --set "questions=work/quick-$language.$language.$labels.jsonl" --set limit=null \
         --set negatives_per_question=1 --set training.max_length=120 --set training.epochs=$passes
     pyserini-optical train-generator encoders/query-generator.yaml --set "data=$data" \
         --set "name=query-generator-$language-$labels" --set "exclude=[$topics/$test.tsv, $topics/$human.tsv]" \
-        --set "sources=[{language: $language, questions: work/squad.$language.$labels.jsonl}, {language: en, questions: work/squad.en.$labels.jsonl}]" \
-        --set "model=encoders/optical-$language" --set training.epochs=$first --set training.learning_rate=1e-4 \
+        --set "sources=[{language: $language, questions: work/quick-$language.$language.$labels.jsonl}, {language: en, questions: work/quick-$language.en.$labels.jsonl}]" \
+        --set "model=encoders/quick-student-$language" --set training.epochs=$first --set training.learning_rate=1e-4 \
         --set training.max_length=96 --set training.checkpoint_steps=100 --set contrastive.negatives=1 \
         --set contrastive.training.epochs=$passes --set contrastive.training.batch_size=16 \
         --set contrastive.training.learning_rate=5e-5

@@ -86,9 +86,21 @@ def test_reports_of_several_languages_are_pooled(folder: Path, capsys: pytest.Ca
     assert (folder / "pooled" / "report.html").exists()
 
 
+def test_reports_of_other_seeds_are_joined(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in ("seed0", "seed1"):
+        assert main(["compare", "qrels.txt", "bm25.txt", f"optical={seed}.txt", "--report", seed]) == 0
+    capsys.readouterr()
+    reports = "sw=seed0/report.json,seed1/report.json"
+    assert main(["compare", reports, "--baseline", "bm25", "--report", "both"]) == 0
+    assert "optical is the mean of 2 runs" in capsys.readouterr().out
+    assert "sw (2 reports)" in (folder / "both" / "report.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (["qrels.txt"], "qrels.txt: no run is named to be compared"),
+        (["sw=sw.json"], "one report has nothing to be pooled with"),
         ([*RUNS, "--measures", "R@2kt"], "recall within a number of tokens needs the answers"),
         ([*RUNS, "--measures", "R@2kt", "--answers", "answers.tsv"], "needs the passages; give answers and corpus"),
         ([*RUNS, "--report", "report", "--corpus", "none.jsonl"], "none.jsonl: no such file"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from pyserini_optical.data.relevance import Question, write_relevance
@@ -66,6 +67,13 @@ def test_it_learns_which_passage_answers(made: Path) -> None:
     log = json.loads((made / "training.json").read_text())
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < losses[0]
+
+
+def test_scores_have_all_digits_inside_autocast(made: Path) -> None:
+    model = load_cross_encoder(str(made), "cpu")
+    head = model._model.model.classifier
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert head(torch.ones(1, head.in_features, dtype=torch.bfloat16)).dtype == torch.float32
 
 
 def test_pairs_are_cut_where_training_cut_them(made: Path) -> None:

@@ -136,9 +136,45 @@ def test_reports_of_other_seeds_are_one_system(tmp_path: Path) -> None:
     # A report made so is joined and pooled like any other.
     both = pool({"sw": [paths["third"], paths["two"]], "ha": paths["more"]}, baseline="bm25")
     assert both.languages["sw"].mean("RR@10", "optical") == pytest.approx(joined.mean("RR@10", "optical"))
-    with pytest.raises(InputError, match="run optical has a seed that a report before it has"):
+    assert "optical is the mean of 3 runs" in to_markdown(joined)
+    with pytest.raises(InputError, match=r"has no run that the reports before it lack"):
         pool({"sw": [paths["two"], paths["again"]]})
+    with pytest.raises(InputError, match=r"has no run that the reports before it lack"):
+        pool({"sw": [paths["third"], paths["third"]]})
+    with pytest.raises(InputError, match=r"run optical has a seed that a report before it has, and others"):
+        pool({"sw": [paths["again"], paths["two"]]})
     with pytest.raises(InputError, match="other topics than the report before it"):
         pool({"sw": [paths["two"], paths["more"]]})
-    with pytest.raises(InputError, match="one report has nothing to be pooled with"):
-        pool({"sw": paths["two"]})
+    for alone in (paths["two"], [], [paths["two"]]):
+        with pytest.raises(InputError, match="one report has nothing to be pooled with"):
+            pool({"sw": alone})
+    with pytest.raises(InputError, match="nothing to be pooled with"):
+        pool({"sw": [], "ha": paths["more"], "yo": paths["two"]})
+    # What was pooled is joined once more.
+    pool({"sw": paths["two"], "ha": paths["more"]}, report=tmp_path / "pooled")
+    pool({"sw": paths["third"], "ha": paths["more"]}, report=tmp_path / "pooled-third")
+    twice = pool({"all": [tmp_path / name / "report.json" for name in ("pooled", "pooled-third")]})
+    assert "optical is the mean of 2 runs" in to_markdown(twice)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_a_system_without_seeds_may_differ_between_machines(tmp_path: Path, order: tuple[int, ...]) -> None:
+    # The teacher of the second machine has one topic at another rank; on the others it is the same to the last digit.
+    topics, qrels = SWAHILI, {topic: {"gold": 1} for topic in SWAHILI}
+    paths = []
+    for number, rank in enumerate((2, 3, 2)):
+        teacher = made(2, topics) | made(rank, topics[:1])
+        compare(qrels, {"teacher": teacher, "optical": made(4 + number, topics)}, report=tmp_path / str(number))
+        paths.append(tmp_path / str(number) / "report.json")
+    joined = pool({"sw": [paths[number] for number in order]})
+    assert (joined.scores["teacher"].runs, joined.scores["optical"].runs) == (2, 3)
+    assert joined.mean("RR@10", "optical") == pytest.approx((1 / 4 + 1 / 5 + 1 / 6) / 3)
+
+
+@pytest.mark.parametrize("seeds", [{"RR@10": [0.1]}, {"RR@10": [0.1, 0.2]}, {"XY@10": [0.1, 0.2]}])
+def test_seeds_that_are_none_are_refused(reports: dict[str, Path], seeds: dict[str, list[float]]) -> None:
+    content = json.loads(reports["sw"].read_text())
+    content["runs"][0]["seeds"] = seeds
+    reports["sw"].write_text(json.dumps(content))
+    with pytest.raises(InputError, match="not a report"):
+        read_scores(reports["sw"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,11 @@ def test_both_halves_begin_as_the_encoder(tiny: Path, tmp_path: Path, capfd: pyt
     assert one != another  # the decoder attends to the passage
 
 
+def test_passages_are_cut_where_the_encoder_has_no_places_left(tiny: Path) -> None:
+    places = load_transformer(str(tiny), "cpu")[0].auto_model.config.max_position_embeddings
+    assert warm_generator(str(tiny), max_length=places + 9, seed=0)[0].model_max_length == places
+
+
 def test_an_encoder_that_cannot_write_is_refused(tiny: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
@@ -50,5 +56,10 @@ def test_an_encoder_that_cannot_write_is_refused(tiny: Path, tmp_path: Path) -> 
     SentenceTransformer(modules=[Transformer(str(folder))], device="cpu").save(str(tmp_path / "distilbert"))
     with pytest.raises(CheckpointError, match="kind of encoder cannot write"):
         warm_generator(str(tmp_path / "distilbert"), max_length=20, seed=0)
+    glossed = tmp_path / "glossed"
+    shutil.copytree(tiny, glossed)
+    (glossed / "glosses.tsv").touch()
+    with pytest.raises(CheckpointError, match="reads its texts through glosses, which a generator cannot"):
+        warm_generator(str(glossed), max_length=20, seed=0)
     with pytest.raises(CheckpointError, match="missing"):
         warm_generator(str(tmp_path / "missing"), max_length=20, seed=0)
