@@ -143,19 +143,19 @@ def test_recipes_on_the_same_pairs_share_the_teachers_vectors(
     given = [f"teacher={tiny}", "training.epochs=1", "student.vocabulary=40", "student.start=pieces"]
     made = []
     for name, kept, objective in (
-        ("one", "vectors", "contrastive"),
-        ("two", "vectors", "sentence-mse"),
+        ("one", "work", "contrastive"),
+        ("two", "work", "sentence-mse"),
         ("three", None, "sentence-mse"),
     ):
         settings = [*given, f"name={name}", f"objectives=[name: {objective}]"]
-        folder = distill(tmp_path / "recipe.yaml", tmp_path / name, settings=settings, vectors=kept and tmp_path / kept)
+        folder = distill(tmp_path / "recipe.yaml", tmp_path / name, settings=settings, work=kept and tmp_path / kept)
         said = capsys.readouterr().err
         made.append((said.count("teacher's vectors"), (folder / "model.safetensors").read_bytes()))
     assert made[0][0] > 0
     assert made[1][0] == 0
     assert made[2][0] > 0
     assert made[1][1] == made[2][1]
-    assert len([path for path in (tmp_path / "vectors").iterdir() if path.is_dir()]) == 1
+    assert len([path for path in (tmp_path / "work" / "vectors").iterdir() if path.is_dir()]) == 1
 
 
 def test_a_sentence_is_timed(tiny: Path, tmp_path: Path) -> None:

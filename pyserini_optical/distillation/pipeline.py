@@ -40,7 +40,7 @@ def distill(
     output: Pathish | None = None,
     *,
     settings: Sequence[str] = (),
-    vectors: Pathish | None = None,
+    work: Pathish | None = None,
 ) -> Path:
     """Make one encoder from a recipe.
 
@@ -52,9 +52,10 @@ def distill(
         Folder of the checkpoint; by default the encoder's name beside the recipe's file, or in the working directory.
     settings : sequence of str
         ``key=value`` over what the file says.
-    vectors : path-like, optional
-        Folder where the teacher's vectors of the bitext (2 bytes × dimension a token) and of QuiCK's corpus stay, for
-        other recipes on the same sentence pairs or passages; by default they go when the checkpoint is made.
+    work : path-like, optional
+        Folder where the teacher's vectors of the bitext (2 bytes × dimension a token) and its index of QuiCK's corpus
+        stay, for other recipes on the same sentence pairs or passages, and for studies with this ``--work``; by default
+        they go when the checkpoint is made.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def distill(
             checkpoint = Checkpoint(output if output is not None else folder / recipe.name)
             if is_first():
                 held.enter_context(only_process(checkpoint.output))
-        return _distill(recipe, checkpoint, Path(vectors) if vectors is not None else None)
+        return _distill(recipe, checkpoint, Path(work) if work is not None else None)
 
 
 def _check_shares(recipe: Recipe) -> None:
@@ -101,14 +102,14 @@ def _check_shares(recipe: Recipe) -> None:
             )
 
 
-def _distill(recipe: Recipe, checkpoint: Checkpoint, vectors: Path | None) -> Path:
+def _distill(recipe: Recipe, checkpoint: Checkpoint, kept: Path | None) -> Path:
     with first():
         read = read_lessons(recipe)
         manifest = manifest_of(recipe, read)
         if checkpoint.is_made(manifest):
             return checkpoint.output
         work = checkpoint.claim(manifest) if is_first() else checkpoint.work
-    student, log = _make(recipe, read, work, manifest.inputs["teacher"], vectors)
+    student, log = _make(recipe, read, work, manifest.inputs["teacher"], kept)
     with first():  # the others wait, or an end of theirs might end it
         if is_first():
             checkpoint.save(student, manifest, provenance(recipe, manifest), model_card(recipe), log)
@@ -150,7 +151,7 @@ def _make(
             documents=recipe.teacher,
             seed=seed,
             work=work / "quick",
-            kept=kept,
+            kept=kept / "indexes" if kept is not None else None,
         )
         if evaluator is not None and is_first():
             say(f"after QuiCK: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
@@ -181,7 +182,7 @@ def _vectors(
     if kept is not None:
         how = [COMPUTING, machine(str(teacher.device))["precision"], teacher_mark]
         how += map(str, (recipe.special_tokens, recipe.marginals, recipe.late_interaction, recipe.training.max_length))
-        cache = kept / fingerprint_texts([*how, *sentences])[:16]
+        cache = kept / "vectors" / fingerprint_texts([*how, *sentences])[:16]
     with ExitStack() as held, progress("teacher's vectors, sentences", len(sentences)) as advance:
         if kept is not None and is_first():
             held.enter_context(only_process(cache))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyserini_optical.data import (
     Manifest,
     Passage,
+    fingerprint,
     fingerprint_texts,
 )
 from pyserini_optical.data.parts import in_parts
@@ -31,6 +32,7 @@ from pyserini_optical.generation.filters import Generated
 from pyserini_optical.generation.script import in_script
 from pyserini_optical.processes import first
 from pyserini_optical.progress import say
+from pyserini_optical.retrieve.names import index_name
 
 if TYPE_CHECKING:
     from pyserini_optical.distillation.training import Model
@@ -72,7 +74,8 @@ def distil_quick(
     work : Path
         Folder for what is kept.
     kept : Path, optional
-        Folder where the teacher's index of the corpus stays, for other students; by default it goes with ``work``.
+        Folder where the teacher's index of the corpus is looked for, and stays for other students; by default it goes
+        with ``work``.
 
     Returns
     -------
@@ -105,8 +108,8 @@ def distil_quick(
         columns["label"] = list(range(len(texts)))
         index = work / "index"
         if kept is not None:
-            marks = [weights_fingerprint(documents), corpus_key(lesson.passages), teacher.model_type]
-            index = kept / f"index-{fingerprint_texts(marks)[:16]}"
+            tokens = teacher.model_type == "MultiVectorEncoder"
+            index = kept / index_name(fingerprint(setting.corpus), weights_fingerprint(documents), tokens=tokens)
         find = Candidates(
             questions, lesson.runs, lesson.passages, setting, documents=documents, seed=seed, index=index, work=work
         )

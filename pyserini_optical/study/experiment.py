@@ -156,7 +156,7 @@ def _made(source: Source, work: Path) -> Encoder | CrossEncoder | None:
     folder = _folder(source, work)
     if isinstance(source, FineTuningRecipe):
         return load_cross_encoder(str(fine_tune(source, folder)))
-    distill(source, folder, vectors=work / "vectors")
+    distill(source, folder, work=work)
     return load_encoder(str(folder))
 
 

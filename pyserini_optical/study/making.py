@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from pyserini_optical.data import (
 from pyserini_optical.data.settings import check
 from pyserini_optical.errors import InputError, OpticalError
 from pyserini_optical.progress import say
+from pyserini_optical.retrieve.names import index_name
 from pyserini_optical.study.collection import Corpus
 from pyserini_optical.study.run_settings import Bm25Settings, StudyRun
 from pyserini_optical.study.settings import Study
@@ -240,8 +240,8 @@ class Making:
     @property
     def _index(self) -> Path:
         """Where the vectors of all passages lie, or would."""
-        mark = hashlib.sha256(f"{self.corpus.fingerprint}{self._documents}".encode()).hexdigest()[:16]
-        return self.work / "indexes" / f"{'tokens' if self._by_tokens else 'faiss'}-{mark}"
+        name = index_name(self.corpus.fingerprint, self._documents, tokens=self._by_tokens)
+        return self.work / "indexes" / name
 
     @property
     def _document_model(self) -> str:
