@@ -39,5 +39,5 @@ for labels in 600 2000 200; do
 done
 set --
 test "$language" = ha || set -- --set learnt=mlqa-r/es --set learnt_qrels=mlqa-r/qrels --set questions=xquad/es \
-    --set human=xquad/en --set qrels=xquad/qrels
+    --set human=xquad/en --set qrels=xquad/qrels --set written=200
 pyserini-optical study runs/quick/study.yaml --set "data=$data" --set "language=$language" --output "runs/quick/$language" "$@"
