@@ -98,6 +98,9 @@ def bench(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(f"{name}.txt", ranked(number % 4))
     for name in ("report-sw", "report-ha", "runs/mine"):
         compare(folder / "qrels.txt", [folder / "bm25.txt", folder / "run.txt"], baseline="bm25", report=folder / name)
+    for number in range(2):
+        runs_of_seed = {"bm25": folder / "bm25.txt", "mine": folder / f"seed{number + 1}.txt"}
+        compare(folder / "qrels.txt", runs_of_seed, baseline="bm25", report=folder / f"seed-{number}")
     shutil.copytree(ROOT / "encoders", folder / "encoders", ignore=lambda _, names: [n for n in names if "." not in n])
     shutil.copy(ROOT / "constraints.txt", folder)
     # The same recipe, small: a teacher of two layers and a few pieces.
@@ -151,12 +154,12 @@ def check_script(command: list[str]) -> None:
     """Run a script of the repository with a stand-in for our command, and look at the commands that it would give."""
     with tempfile.TemporaryDirectory() as folder:
         stand_in, given = Path(folder, "pyserini-optical"), Path(folder, "given.txt")
-        stand_in.write_text(f'#!/bin/sh\necho "$@" >> {given}\n')
+        stand_in.write_text(f"#!/bin/sh\nprintf '%s\\t' \"$@\" >> {given}\necho >> {given}\n")
         stand_in.chmod(0o755)
         path = f"{folder}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=True)
         for line in dict.fromkeys(given.read_text().splitlines() if given.exists() else []):
-            asked = ["pyserini-optical", *line.split()]
+            asked = ["pyserini-optical", *line.rstrip("\t").split("\t")]
             check_files(asked)
             _parser().parse_args(asked[1:])
             check_settings(asked)

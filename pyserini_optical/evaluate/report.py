@@ -154,8 +154,8 @@ def _scores(run: Mapping[str, Any], topics: tuple[str, ...]) -> Scores:
     values = {str(measure): np.array(each, dtype=np.float64) for measure, each in run["by_topic"].items()}
     if not values or any(each.shape != (len(topics),) or not np.isfinite(each).all() for each in values.values()):
         raise ValueError
-    ranks = tuple(tuple(map(int, each)) for each in run["rank_of_first_relevant"])
-    seeds = {str(measure): tuple(map(float, means)) for measure, means in run["seeds"].items()}
+    ranks = tuple(tuple(map(int, each)) for each in run.get("rank_of_first_relevant", ()))
+    seeds = {str(measure): tuple(map(float, means)) for measure, means in run.get("seeds", {}).items()}
     counts = {len(means) for means in seeds.values()}
     if any(len(each) != len(topics) for each in ranks) or (seeds and set(seeds) != set(values)) or len(counts) > 1:
         raise ValueError

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from pyserini_optical.models.device import has_fast_bfloat16
+
 
 def run(name: str, *arguments: object) -> dict[str, Any]:
     """Run a benchmark; give what it keeps."""
@@ -41,7 +43,7 @@ def test_encoding(tmp_path: Path, tiny: Path, toy_collection: Path) -> None:
     ours, stock = made["rows"]
     assert stock["way"] == "pyserini.encode"
     # Mean pooling and unit length on both sides: the same vectors, so the same ranking.
-    assert ours["nDCG@10"] == pytest.approx(stock["nDCG@10"], abs=1e-6)
+    assert ours["nDCG@10"] == pytest.approx(stock["nDCG@10"], abs=2e-2 if has_fast_bfloat16("cpu") else 1e-6)
     assert ours["nDCG@10"] > 0.1
     assert ours["peak MiB"] > 100
 

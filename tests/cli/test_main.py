@@ -57,7 +57,6 @@ def test_the_list_of_commands_names_every_command(capsys: pytest.CaptureFixture[
         ["search", "encoder", "index", "topics", "run", "--hits", "many"],
         ["rerank", "encoder", "store", "topics", "run"],
         ["rerank", "encoder", "store", "topics", "run", "out", "--by", "guess"],
-        ["compare", "qrels"],
         ["compare", "qrels", "run", "--test", "guess"],
         ["study", "study.yaml", "--unknown"],
         ["quickstart", "extra"],

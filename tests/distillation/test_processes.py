@@ -26,6 +26,7 @@ from pyserini_optical.distillation import distill
 from pyserini_optical.distillation.pipeline import _check_shares
 from pyserini_optical.distillation.sampler import SharedBatches
 from pyserini_optical.errors import RecipeError, SetupError
+from pyserini_optical.models.device import has_fast_bfloat16
 from pyserini_optical.processes import alike, count, first, is_first, refuse_others
 from pyserini_optical.progress import progress, say
 
@@ -46,6 +47,7 @@ RECIPE: dict[str, Any] = {
 BRIEF = RECIPE["training"] | {"epochs": 1}
 
 # What hangs on the clock.
+BFLOAT16 = has_fast_bfloat16("cpu")
 CLOCK = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 
 
@@ -80,18 +82,19 @@ def end(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 def check_same(one: Path, two: Path) -> None:
-    """Check that two checkpoints hold the same log and weights, but for what float32 rounds."""
+    """Check that two checkpoints hold the same log and weights, but for what is rounded."""
     logs = [json.loads((folder / "training.json").read_text()) for folder in (one, two)]
     assert len(logs[0]) == len(logs[1]) > 0
     for entries in zip(*logs, strict=True):
         first, second = ({name: value for name, value in entry.items() if name not in CLOCK} for entry in entries)
-        assert second == pytest.approx(first, rel=1e-4, abs=1e-6)
+        assert second == pytest.approx(first, rel=3e-2 if BFLOAT16 else 1e-4, abs=5e-3 if BFLOAT16 else 1e-6)
     # A softmax does not feel the keys' bias; its gradient is nothing but rounding, which Adam blows up.
     weights = [
         {name: weight for name, weight in load_file(folder / "model.safetensors").items() if "key.bias" not in name}
         for folder in (one, two)
     ]
-    torch.testing.assert_close(weights[1], weights[0], rtol=1e-4, atol=1e-4)  # where gradients are nearly zero
+    far = 1e-2 if BFLOAT16 else 1e-4  # where gradients are nearly zero
+    torch.testing.assert_close(weights[1], weights[0], rtol=far, atol=far)
     names = [sorted(path.relative_to(folder) for path in folder.rglob("*")) for folder in (one, two)]
     assert names[0] == names[1]
 
