@@ -48,27 +48,32 @@ def _seeds(question: str, name: str) -> str:
 
 def techniques() -> str:
     """Give every technique's mean by language, and its difference to the two baselines over all languages."""
-    return _table(HERE / "techniques", ("sentence-mse", "dr-decr"))
+    return _table(_by_language(HERE / "techniques"), ("sentence-mse", "dr-decr"))
 
 
 def techniques_mlqa() -> str:
     """Give the same students' means on MLQA-R."""
-    return _table(HERE / "techniques", (), "mlqa-r-")
+    return _table(_by_language(HERE / "techniques", "mlqa-r-"), ())
 
 
 def couplings_compared() -> str:
     """Give every coupling's mean by language, and its difference to greedy matching over all languages."""
-    return _table(HERE / "couplings", ("greedy",))
+    return _table(_by_language(HERE / "couplings"), ("greedy",))
 
 
 def relevance() -> str:
     """Give what relevance distillation adds."""
-    return _table(HERE / "relevance", ("dr-decr",))
+    return _table(_by_language(HERE / "relevance"), ("dr-decr",))
+
+
+def relevance_translated() -> str:
+    """Give what it adds in Spanish if a machine translated its questions."""
+    return _table({"es": HERE / "relevance" / "es-squad"}, ())
 
 
 def quick() -> str:
     """Give what query generators and cross-encoders teach."""
-    return _table(RUNS / "quick", ("optical",))
+    return _table(_by_language(RUNS / "quick"), ("optical",))
 
 
 def quick_by_labels() -> str:
@@ -94,8 +99,11 @@ def quick_teachers() -> str:
     return "\n".join(lines) if len(lines) > 2 else _NOTHING
 
 
-def _table(folder: Path, baselines: Sequence[str], collection: str = "") -> str:
-    cells = {language: folder / f"{collection}{language}" for language in LANGUAGES}
+def _by_language(folder: Path, collection: str = "") -> dict[str, Path]:
+    return {language: folder / f"{collection}{language}" for language in LANGUAGES}
+
+
+def _table(cells: dict[str, Path], baselines: Sequence[str]) -> str:
     there = {language: report for language, cell in cells.items() if (report := _report(cell)) is not None}
     if not there:
         return _NOTHING

@@ -26,6 +26,19 @@ cell() { # FILE LANGUAGE COLLECTION OUTPUT SETTING…
         --set "language=$language" --set "seeds=[$seed]" "$@"
 }
 
+relevance() { # LANGUAGE COLLECTION OUTPUT, and without their endings: QUESTIONS TRANSLATIONS QRELS
+    cell relevance "$1" "$2" "relevance/$3" --set "learnt=$4" --set "learnt_english=$5" --set "learnt_qrels=$6"
+}
+
+# As many of SQuAD's training questions as MLQA-R has, every 175th, and their Spanish by Apertium, as topics.
+squad() {
+    test -e work/squad-500/es.tsv && return
+    mkdir -p work/squad-500
+    xz -dc "$data/relevance/squad-train.tsv.xz" | awk -F '\t' 'NR % 175 == 1 { print "squad-" NR "\t" $1 }' >work/squad-500/en.tsv
+    xz -dc "$data/relevance/squad-train.tsv.xz" | awk -F '\t' 'NR % 175 == 1 { print "squad-" NR " 0 " $2 " 1" }' >work/squad-500/qrels.txt
+    pyserini-optical translate apertium:eng-spa work/squad-500/en.tsv work/squad-500/es.tsv
+}
+
 for seed in $seeds; do
     for language in $languages; do
         collection=xquad
@@ -39,9 +52,15 @@ for seed in $seeds; do
                 done ;;
             relevance-sw) ;; # no questions to learn from
             relevance-ha)
-                cell relevance ha afriqa relevance/ha --set learnt=afriqa/ha.train --set learnt_qrels=afriqa/ha.train.qrels \
-                    --set learnt_human=afriqa/ha.train.human-translated-en ;;
-            relevance-*) cell relevance "$language" xquad "relevance/$language" --set "learnt=mlqa-r/$language" ;;
+                afriqa=$data/topics/afriqa/ha.train
+                relevance ha afriqa ha "$afriqa" "$afriqa.human-translated-en" "$afriqa.qrels" ;;
+            relevance-*)
+                mlqa=$data/topics/mlqa-r
+                relevance "$language" xquad "$language" "$mlqa/$language" "$mlqa/en" "$mlqa/qrels"
+                if test "$language" = es; then
+                    squad
+                    relevance es xquad es-squad work/squad-500/es work/squad-500/en work/squad-500/qrels
+                fi ;;
             techniques-sw|techniques-ha) cell techniques "$language" afriqa "techniques/$language" ;;
             techniques-*)
                 cell techniques "$language" xquad "techniques/$language"
