@@ -1,4 +1,4 @@
-"""Sentence pairs: read in three formats, without those that would teach nothing or spoil an evaluation."""
+"""Sentence pairs: read in four formats, without those that would teach nothing or spoil an evaluation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pyserini_optical.data.fields import checked_text, one_line, shown
 from pyserini_optical.data.files import Pathish, read_lines
+from pyserini_optical.data.freedict import is_freedict, read_freedict
 from pyserini_optical.data.jsonl import read_objects, string
 from pyserini_optical.errors import InputError
 
@@ -56,6 +57,7 @@ def read_bitext(path: Pathish) -> list[Pair]:
 
     ``.tsv``: ``foreign⇥english[⇥source]``, no quoting. ``.jsonl``: objects with ``foreign``, ``english`` and perhaps
     ``source``; other keys are passed over. Either may end in ``.gz`` or ``.xz``. White space is collapsed.
+    ``.dict`` and ``.dict.dz``: a word list of FreeDict (:mod:`~pyserini_optical.data.freedict`).
 
     Parameters
     ----------
@@ -74,7 +76,9 @@ def read_bitext(path: Pathish) -> list[Pair]:
     """
     name = Path(path)
     suffix = name.with_suffix("").suffix if name.suffix in (".gz", ".xz") else name.suffix
-    if suffix == ".tsv":
+    if is_freedict(path):
+        pairs = [Pair(foreign, english, "freedict") for foreign, english in read_freedict(path)]
+    elif suffix == ".tsv":
         pairs = list(_tab_separated(path))
     elif suffix == ".jsonl":
         pairs = list(_json_lines(path))
@@ -82,7 +86,7 @@ def read_bitext(path: Pathish) -> list[Pair]:
         problem = (
             f"the suffix {shown(suffix)} names no bitext format" if suffix else "no suffix, so no known bitext format"
         )
-        raise InputError(problem, path=path, remedy="use .tsv or .jsonl, plain or followed by .gz or .xz")
+        raise InputError(problem, path=path, remedy="use .tsv or .jsonl, plain or followed by .gz or .xz, or .dict.dz")
     return _some(pairs, path)
 
 

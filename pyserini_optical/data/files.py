@@ -29,7 +29,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _reader(path: Path) -> io.BufferedIOBase:
-    if path.suffix == ".gz":
+    if path.suffix in (".gz", ".dz"):  # dictzip's files are gzip's too
         return gzip.open(path, "rb")
     return lzma.open(path, "rb") if path.suffix == ".xz" else open(path, "rb")
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
     from pyserini_optical.models.glosses import GlossTransformer
 
-# So many pairs are counted at most, evenly taken: more hardly change a table, and memory or time grows with them.
-_PAIRS = {"ibm1": 200_000, "plans": 40_000}
+# So much is counted at most, of pairs evenly drawn: of words times words, by which memory grows (a million lines of a
+# word list with 150,000 sentences have less), and of pairs to match, by which time does.
+_LINKS, _PAIRS = 80_000_000, 40_000
 
 # Of a plan, what moves less of a token than this is left out: most of it is noise, and it fills the table.
 _LEAST = 0.05
@@ -113,11 +114,11 @@ def count_words(pairs: Sequence[Pair], rounds: int = 4) -> WordTable:
     Parameters
     ----------
     pairs : sequence of Pair
-        At most 200,000 are counted, evenly drawn.
+        More than some 200,000 sentences, or millions of lines of a word list, are not counted; those are evenly drawn.
     rounds : int
         Of expectation maximisation.
     """
-    numbered = _number(pairs[:: -(-len(pairs) // _PAIRS["ibm1"])])
+    numbered = _number(pairs).at_most(links=_LINKS)
     return WordTable.from_matrix(_ibm1(numbered, rounds), numbered.foreign_words, numbered.english_words)
 
 
@@ -148,7 +149,7 @@ def word_table(settings: TableSettings, work: Path, encoder: Encoder | None = No
         say(f"counting a translation table ({settings.kind}) on {len(pairs):,} sentence pairs")
         if settings.reverse:
             pairs = [Pair(pair.english, pair.foreign) for pair in pairs]
-        numbered = _number(pairs[:: -(-len(pairs) // _PAIRS[settings.kind])])
+        numbered = _number(pairs[:: -(-len(pairs) // _PAIRS)] if encoder is not None else pairs).at_most(links=_LINKS)
         if not numbered.foreign:
             raise InputError("holds no sentence pairs with words", path=settings.bitext[0], remedy="check the file")
         matrix = _ibm1(numbered, settings.rounds) if encoder is None else _plans(numbered, encoder, settings)
@@ -181,6 +182,12 @@ class _Numbered(NamedTuple):
     english: list[list[int]]
     foreign_words: list[str]
     english_words: list[str]
+
+    def at_most(self, *, links: int) -> _Numbered:
+        """Give pairs evenly drawn, so that their words times words are no more."""
+        whole = sum(len(left) * len(right) for left, right in zip(self.foreign, self.english, strict=True))
+        step = max(1, -(-whole // links))
+        return self._replace(foreign=self.foreign[::step], english=self.english[::step])
 
 
 def _number(pairs: Sequence[Pair]) -> _Numbered:

@@ -7,7 +7,14 @@ import pytest
 from pyserini_optical.data import Pair
 from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.models import load_encoder
-from pyserini_optical.translation import TableSettings, load_translator, translate_texts, word_table
+from pyserini_optical.translation import (
+    TableSettings,
+    count_words,
+    counting,
+    load_translator,
+    translate_texts,
+    word_table,
+)
 
 
 def bitext(path: Path, pairs: list[Pair]) -> Path:
@@ -27,6 +34,17 @@ def test_ibm1_learns_a_toy_language(toy_pairs: list[Pair], tmp_path: Path) -> No
     back = word_table(TableSettings(paths, reverse=True), tmp_path)
     assert back.best("river") == "mto"
     assert len(list((tmp_path / "tables").iterdir())) == 2
+
+
+def test_what_is_counted_is_bounded_by_words_times_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [Pair(f"neno{number}", f"word{number}") for number in range(300)]
+    sentences = [Pair("a b c d e f g h i j", "k l m n o p q r s t")] * 6
+    monkeypatch.setattr(counting, "_LINKS", 900)
+    assert len(count_words(words + sentences).entries) == 310  # no more than may be
+    monkeypatch.setattr(counting, "_LINKS", 899)
+    entries = count_words(words + sentences).entries
+    assert len(entries) == 160
+    assert list(entries)[:2] == ["neno0", "neno2"]
 
 
 def test_a_bitext_teaches_a_translator(toy_pairs: list[Pair], tmp_path: Path) -> None:
