@@ -1,0 +1,27 @@
+#!/bin/sh
+# The ladders from no translation to a person's; glosses know MLQA-R's questions in both languages too, and FreeDict's words
+# (Debian: apt install dict-freedict-eng-hin …; others: https://freedict.org, dictd's format).
+#   pyserini-optical fine-tune encoders/late-interaction-en.yaml --set data=../shared/data
+#   sh runs/ladder.sh [LANGUAGES [DATA [FREEDICT]]]
+set -e
+languages=${1:-es de hi ar ha sw}
+data=${2:-../shared/data}
+freedict=${3:-/usr/share/dictd}
+export LC_ALL=C
+mkdir -p work
+for language in $languages; do
+    case $language in
+        es | de | hi | ar)
+            # Topics of two languages with the same ids are bitext; some Hindi questions end in a literal \n.
+            for side in "$language" en; do
+                sed 's/\\n//g' "$data/topics/mlqa-r/$side.tsv" | sort >"work/mlqa-r.$language.$side.tsv"
+            done
+            join -t "$(printf '\t')" -o 1.2,2.2 "work/mlqa-r.$language.$language.tsv" "work/mlqa-r.$language.en.tsv" \
+                >"work/mlqa-r.$language-en.tsv" ;;
+    esac
+    case $language in
+        ha) set -- ;;
+        *) set -- --set "freedict=$freedict" ;;
+    esac
+    pyserini-optical study "runs/ladder-$language/study.yaml" --set "data=$data" "$@"
+done
