@@ -11,6 +11,9 @@ import unicodedata
 
 from tokenizers import Regex, pre_tokenizers
 
+# By this what was made of words is known; raised when they change.
+FOLDING = "2"
+
 # Python's \w+ would cut Hindi at its vowel signs. The zero-width joiners stand inside words.
 _splitter = pre_tokenizers.Split(Regex(r"[^\p{L}\p{M}\p{N}\x{200c}\x{200d}]+"), behavior="removed")
 # The joiners; Arabic's and Hebrew's points, Arabic's hamza and madda over or under a letter and its stroke that

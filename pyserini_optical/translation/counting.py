@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pyserini_optical.data import Pair, fingerprint, fingerprint_texts, read_bitext
 from pyserini_optical.data.settings import nearest
-from pyserini_optical.data.words import split_words
+from pyserini_optical.data.words import FOLDING, split_words, word_places
 from pyserini_optical.errors import CheckpointError, InputError, RecipeError
 from pyserini_optical.progress import progress, say
 from pyserini_optical.translation.word_table import WordTable
@@ -96,7 +96,7 @@ class TableSettings:
         encoder : Encoder, optional
             The one that ``encoder`` names.
         """
-        parts = [self.kind, *(fingerprint(path) for path in self.bitext)]
+        parts = [self.kind, FOLDING, *(fingerprint(path) for path in self.bitext)]
         if encoder is None:
             from pyserini_optical.models.table import COUNTING
 
@@ -149,10 +149,15 @@ def word_table(settings: TableSettings, work: Path, encoder: Encoder | None = No
         say(f"counting a translation table ({settings.kind}) on {len(pairs):,} sentence pairs")
         if settings.reverse:
             pairs = [Pair(pair.english, pair.foreign) for pair in pairs]
-        numbered = _number(pairs[:: -(-len(pairs) // _PAIRS)] if encoder is not None else pairs).at_most(links=_LINKS)
+        if encoder is not None:
+            pairs = [pair for pair in pairs[:: -(-len(pairs) // _PAIRS)] if all(map(split_words, pair[:2]))]
+        numbered = _number(pairs)
         if not numbered.foreign:
             raise InputError("holds no sentence pairs with words", path=settings.bitext[0], remedy="check the file")
-        matrix = _ibm1(numbered, settings.rounds) if encoder is None else _plans(numbered, encoder, settings)
+        if encoder is None:
+            matrix = _ibm1(numbered.at_most(links=_LINKS), settings.rounds)
+        else:
+            matrix = _plans(numbered, pairs, encoder, settings)
         WordTable.from_matrix(matrix, numbered.foreign_words, numbered.english_words).save(path)
     return WordTable.load(path)
 
@@ -214,7 +219,13 @@ def _ibm1(numbered: _Numbered, rounds: int) -> csr_matrix:
     )
 
 
-def _plans(numbered: _Numbered, encoder: Encoder, settings: TableSettings) -> csr_matrix:
+def _written(text: str, words: list[str]) -> list[str]:
+    """Give the words of a text as they stand in it, which is how a student has learnt to read them."""
+    written = [text[start:end] for _, start, end in word_places(text)]
+    return written if len(written) == len(words) else words  # a sign that is several words in composed form
+
+
+def _plans(numbered: _Numbered, pairs: Sequence[Pair], encoder: Encoder, settings: TableSettings) -> csr_matrix:
     import torch
     from scipy.sparse import csr_matrix
 
@@ -233,7 +244,10 @@ def _plans(numbered: _Numbered, encoder: Encoder, settings: TableSettings) -> cs
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             english = [[numbered.english_words[word] for word in numbered.english[n]] for n in batch]
-            foreign = [[numbered.foreign_words[word] for word in numbered.foreign[n]] for n in batch]
+            foreign = [
+                _written(pairs[n].foreign, [numbered.foreign_words[word] for word in numbered.foreign[n]])
+                for n in batch
+            ]
             with autocast(encoder.device):
                 source, source_words = token_vectors(teacher, english, settings.layer)
                 target, target_words = token_vectors(student, foreign, settings.layer)

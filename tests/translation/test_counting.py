@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,27 @@ def test_plans_of_one_model_with_itself_match_words_with_themselves(
     for word in words:
         assert table.best(word) == word
         assert sum(table.entries[word].values()) <= 1 + 1e-5
+
+
+def test_a_student_reads_words_for_plans_as_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path
+) -> None:
+    from pyserini_optical.evaluate import alignment
+
+    read: list[list[str]] = []
+    vectors = alignment.token_vectors
+
+    def noting(model: Any, sentences: list[list[str]], layer: Any) -> Any:
+        read.extend(sentences)
+        return vectors(model, sentences, layer)
+
+    monkeypatch.setattr(alignment, "token_vectors", noting)
+    written = ["\u0645\u064e\u0646", "River"]  # with a vowel point
+    path = bitext(tmp_path / "arabic.tsv", [Pair(", ".join(written), "the river"), Pair("?", "?")])
+    table = word_table(TableSettings([str(path)], "plans", encoder=str(tiny)), tmp_path, load_encoder(str(tiny), "cpu"))
+    assert written in read
+    assert table.entries.keys() <= {"\u0645\u0646", "river"}
+    assert table.best("river") == "river"
 
 
 def test_words_of_several_pieces_are_one_word(tiny: Path, tmp_path: Path) -> None:
