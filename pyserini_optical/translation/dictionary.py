@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from pyserini_optical.data import fingerprint, read_bitext
-from pyserini_optical.data.words import split_words
+from pyserini_optical.data.words import FOLDING, split_words
 from pyserini_optical.translation.translator import Spec, choose
 
 # A word and an entry may differ in so many letters at their ends, if they share so many before. More finds more, and
@@ -59,9 +59,8 @@ class Dictionary:
             if not more:
                 for beginning in _beginnings(word):
                     self._beginnings[beginning].append(word)
-        self.version = (
-            f"dictionary {fingerprint(spec.what)[:16]} senses={options['senses']} reverse={options['reverse']}"
-        )
+        chosen = f"senses={options['senses']} reverse={options['reverse']}"
+        self.version = f"dictionary {FOLDING} {fingerprint(spec.what)[:16]} {chosen}"
 
     def translate(self, texts: Sequence[str], ids: Sequence[str]) -> list[str]:
         """Translate word by word; a text without words stays as it is."""
