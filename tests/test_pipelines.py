@@ -12,7 +12,7 @@ import torch
 from pyserini_optical.cli import main
 from pyserini_optical.data import read_run
 from pyserini_optical.data.settings import read_settings
-from pyserini_optical.distillation import FineTuningRecipe
+from pyserini_optical.distillation import FineTuningRecipe, load_recipe
 from pyserini_optical.errors import OpticalError
 from pyserini_optical.integration import ensure_java
 from pyserini_optical.models.cross_encoder import start_cross_encoder
@@ -28,6 +28,22 @@ PASSAGES = [
     ("7#3", "Market", "the child often buys a red house"),
 ]
 TOPICS = {"1": "farmer river", "2": "teacher road", "3": "child house"}
+
+
+STUDIES = [
+    path for path in sorted((ROOT / "runs").rglob("*.yaml")) if "\nruns:" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: str(path.relative_to(ROOT / "runs")))
+def test_each_study_and_its_recipes_are_good(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    distilled = [run for run in read_settings(Study, path).each_run().values() if run.distils]
+    for run in distilled:
+        if run.by == "cross-encoder":
+            read_settings(FineTuningRecipe, run.source, run.set)
+        else:
+            load_recipe(run.source, run.set)
 
 
 @pytest.mark.parametrize("language", ["ha", "sw", "es"])

@@ -144,7 +144,7 @@ def _filled(text: str, variables: Mapping[str, Any], where: str) -> str:
         return "".join(parts)
     except (KeyError, ValueError):
         known = ", ".join(f"{{{key}}}" for key in variables)
-        raise RecipeError(f"{where}: unknown variable in {_cut(text)}; known are {known}") from None
+        raise RecipeError(f"{where}: unknown variable in {_cut(text)}; known are {known}, and {{{{ is a brace") from None
 
 
 def _cut(value: object) -> str:
