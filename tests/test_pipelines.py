@@ -30,9 +30,7 @@ PASSAGES = [
 TOPICS = {"1": "farmer river", "2": "teacher road", "3": "child house"}
 
 
-STUDIES = [
-    path for path in sorted((ROOT / "runs").rglob("*.yaml")) if "\nruns:" in path.read_text(encoding="utf-8")
-]
+STUDIES = [path for path in sorted((ROOT / "runs").rglob("*.yaml")) if "\nruns:" in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: str(path.relative_to(ROOT / "runs")))
