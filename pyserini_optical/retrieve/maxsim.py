@@ -36,8 +36,10 @@ def maxsim(queries: Sequence[Vectors], tokens: Vectors, lengths: NDArray[np.int6
         and a query without tokens gives 0 to all.
     """
     query_lengths = np.array([len(query) for query in queries])
-    similarities = np.concatenate(list(queries)) @ tokens.T
-    best = _by_segment(np.maximum, similarities, lengths, axis=1, empty=-1.0)
+    if len(queries) == 1:  # with few rows on the right BLAS is twice as fast as with few on the left
+        best = _by_segment(np.maximum, tokens @ queries[0].T, lengths, axis=0, empty=-1.0).T
+    else:
+        best = _by_segment(np.maximum, np.concatenate(list(queries)) @ tokens.T, lengths, axis=1, empty=-1.0)
     return _by_segment(np.add, best, query_lengths, axis=0, empty=0.0)
 
 

@@ -26,7 +26,7 @@ from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.integration.lucene_tokens import LuceneTokens, is_lucene_tokens
 from pyserini_optical.progress import progress
 from pyserini_optical.retrieve.joined_index import index_folders
-from pyserini_optical.retrieve.maxsim import Vectors, maxsim
+from pyserini_optical.retrieve.maxsim import Vectors
 from pyserini_optical.retrieve.pair_scores import score_pairs
 from pyserini_optical.retrieve.searching import Run, open_index_for, run_tag
 from pyserini_optical.retrieve.token_store import TokenStore, check_tokens, is_token_store
@@ -152,35 +152,18 @@ def _load(encoder: Encoder | CrossEncoder | Pathish, by: By, device: str | None)
 def _by_maxsim(
     encoder: Encoder, corpus: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
 ) -> Scores:
-    if is_lucene_tokens(corpus):
-        return _by_lucene(encoder, corpus, questions, heads, run)
-    if is_token_store(corpus):
-        store = TokenStore.open(corpus)
-        store.check(encoder)
+    store: TokenStore | LuceneTokens
+    if is_lucene_tokens(corpus) or is_token_store(corpus):
+        store = LuceneTokens.open(corpus) if is_lucene_tokens(corpus) else TokenStore.open(corpus)
+        check_tokens(store, encoder)
         _check_known(heads, store.rows, corpus, run)
     else:
         store = TokenStore.of(encoder, _read(corpus, heads, run), os.fspath(corpus))
-    queries = dict(zip(questions, encoder.query_tokens(list(questions.values())), strict=True))
+    queries = encoder.query_tokens(list(questions.values()))
     found = {}
     with progress("re-ranking topics", len(heads)) as advance:
-        for topic, head in heads.items():
-            tokens, lengths = store.passages(np.array([store.rows[passage] for passage in head], dtype=np.int64))
-            found[topic] = maxsim([queries[topic]], tokens, lengths)[0].tolist() if head else []
-            advance(1)
-    return found
-
-
-def _by_lucene(
-    encoder: Encoder, index: Pathish, questions: Mapping[str, str], heads: Heads, run: Pathish | None
-) -> Scores:
-    tokens = LuceneTokens.open(index)
-    check_tokens(tokens, encoder)
-    _check_known(heads, tokens.rows, index, run)
-    queries = dict(zip(questions, encoder.query_tokens(list(questions.values())), strict=True))
-    found = {}
-    with progress("re-ranking topics", len(heads)) as advance:
-        for topic, head in heads.items():
-            found[topic] = tokens.scores(queries[topic], [tokens.rows[passage] for passage in head])
+        for topic, query in zip(questions, queries, strict=True):
+            found[topic] = store.scores(query, [store.rows[passage] for passage in heads[topic]])
             advance(1)
     return found
 

@@ -29,8 +29,8 @@ Run = dict[str, dict[str, float]]
 # Topics that are encoded and searched together: enough to sort by length, so that little is padded.
 _BATCH = 256
 
-# Passages and queries that are scored together by MaxSim: some 100 MB of similarities.
-_PASSAGES, _QUERIES = 256, 64
+# Passages and queries that are scored together by MaxSim: so few that memory is not asked for anew each time.
+_PASSAGES, _QUERIES = 64, 32
 
 
 @one_process("run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from pyserini_optical.data import Manifest, Pathish, read_lines
 from pyserini_optical.data.fields import shown
 from pyserini_optical.errors import CheckpointError
 from pyserini_optical.progress import progress
-from pyserini_optical.retrieve.maxsim import Vectors
+from pyserini_optical.retrieve.maxsim import Vectors, maxsim
 from pyserini_optical.retrieve.residual_codes import ResidualCodes
 from pyserini_optical.retrieve.sharding import MANIFEST
 from pyserini_optical.retrieve.shards import Arrays
@@ -33,6 +33,9 @@ _REMEDY = "remove the folder and encode the corpus again"
 
 # Passages that are encoded together in memory.
 _PART = 1024
+
+# Passages that are scored together for one query: their vectors stay in the processor's cache.
+_BLOCK = 32
 
 
 def is_token_store(path: Pathish) -> bool:
@@ -153,6 +156,14 @@ class TokenStore:
         places = np.repeat(self.offsets[rows] - before, lengths) + np.arange(lengths.sum())
         return self._decoded(self.tokens[places]), lengths
 
+    def scores(self, query: Vectors, rows: Sequence[int]) -> list[float]:
+        """Score some passages by :func:`~pyserini_optical.retrieve.maxsim.maxsim`; errors as of :meth:`passages`."""
+        found: list[float] = []
+        for start in range(0, len(rows), _BLOCK):
+            tokens, lengths = self.passages(np.asarray(rows[start : start + _BLOCK]))
+            found += maxsim([query], tokens, lengths)[0].tolist()
+        return found
+
     def blocks(self, size: int) -> Iterator[tuple[int, Vectors, NDArray[np.int64]]]:
         """Yield all passages, so many at a time: the first's number, then as :meth:`passages`."""
         for start in range(0, len(self.docids), size):
@@ -178,8 +189,9 @@ class TokenStore:
             return self.codes.decode(tokens)
         import torch
 
-        # Twice as fast as NumPy's conversion, which would take most of the time of re-ranking.
-        vectors: Vectors = torch.from_numpy(np.array(tokens)).float().numpy()
+        # Twice as fast as NumPy's conversion, which would take most of the time of re-ranking; it takes no memory map.
+        owned = tokens if tokens.flags.writeable else np.array(tokens)
+        vectors: Vectors = torch.from_numpy(owned).float().numpy()
         return vectors
 
 
