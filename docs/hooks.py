@@ -17,12 +17,14 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from figures import costs, ladders, results, sizes, speed
+from figures import costs, ladders, late_interaction_cost, results, sizes, speed
 from latex2mathml.converter import convert
 from techniques import (
     alignment,
     cells,
     couplings_compared,
+    late_interaction,
+    late_interaction_options,
     mixed_pool,
     quick,
     quick_by_labels,
@@ -306,5 +308,8 @@ PLACES = {
         quick,
         quick_by_labels,
         quick_teachers,
+        late_interaction,
+        late_interaction_options,
+        late_interaction_cost,
     )
 }

@@ -1,4 +1,4 @@
-"""What the pages on distillation and on QuiCK are told by ``runs/distillation-xquad-mlqa`` and ``runs/quick``."""
+"""What the pages on distillation, QuiCK and late interaction are told by the runs of each."""
 
 from __future__ import annotations
 
@@ -99,6 +99,16 @@ def quick_teachers() -> str:
     return "\n".join(lines) if len(lines) > 2 else _NOTHING
 
 
+def late_interaction() -> str:
+    """Give students for late interaction beside those of one vector."""
+    return _table(_by_language(RUNS / "late-interaction"), ())
+
+
+def late_interaction_options() -> str:
+    """Give what the options of the alignment do to such a student."""
+    return _table({"ha, development": RUNS / "late-interaction" / "ablations"}, ())
+
+
 def _by_language(folder: Path, collection: str = "") -> dict[str, Path]:
     return {language: folder / f"{collection}{language}" for language in LANGUAGES}
 
@@ -128,7 +138,7 @@ def _table(cells: dict[str, Path], baselines: Sequence[str]) -> str:
     said = (
         f"Mean {MEASURE} over the questions (their number in brackets) and seeds. + and −: significantly above or below"
         f" {base} in this language (p ≤ 0.05, Fisher's randomisation test, Holm's correction over the "
-        f"{first['comparisons_per_measure']} comparisons with it); bold: the best student."
+        f"{first['comparisons_per_measure']} comparisons with it); bold: the best without a translation."
     )
     if pooled:
         said += (
@@ -139,8 +149,10 @@ def _table(cells: dict[str, Path], baselines: Sequence[str]) -> str:
 
 
 def _best(report: Report) -> str:
-    students = [run for run in report["runs"] if not run["name"].startswith("teacher")]
-    return str(max(students, key=lambda run: run["mean"][MEASURE])["name"])
+    means = {run["name"]: run["mean"][MEASURE] for run in report["runs"]}
+    return max(
+        (name for name in means if not name.startswith("teacher") and "translated" not in name), key=means.__getitem__
+    )
 
 
 def _mean(report: Report, name: str) -> float | None:

@@ -7,17 +7,9 @@ set -e
 languages=${1:-es de hi ar ha sw}
 data=${2:-../shared/data}
 freedict=${3:-/usr/share/dictd}
-export LC_ALL=C
-mkdir -p work
 for language in $languages; do
     case $language in
-        es | de | hi | ar)
-            # Topics of two languages with the same ids are bitext; some Hindi questions end in a literal \n.
-            for side in "$language" en; do
-                sed 's/\\n//g' "$data/topics/mlqa-r/$side.tsv" | sort >"work/mlqa-r.$language.$side.tsv"
-            done
-            join -t "$(printf '\t')" -o 1.2,2.2 "work/mlqa-r.$language.$language.tsv" "work/mlqa-r.$language.en.tsv" \
-                >"work/mlqa-r.$language-en.tsv" ;;
+        es | de | hi | ar) sh runs/mlqa-questions.sh "$language" "$data" ;;
     esac
     case $language in
         ha) set -- ;;
