@@ -86,18 +86,19 @@ class ResidualCodes:
 
     def decode(self, rows: NDArray[Any]) -> Vectors:
         """Decode to unit vectors of float32, shape (n, dimension)."""
-        residuals = self._table[rows["residual"]].reshape(len(rows), -1)[:, : self.dimension]
+        residuals = np.take(self._table, rows["residual"]).view(np.float32)[:, : self.dimension]
         vectors: Vectors = residuals * self.scale
         vectors += self.centroids[rows["centroid"]]
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        vectors /= np.maximum(lengths, np.float32(1e-12))[:, None]
         return vectors
 
     @cached_property
-    def _table(self) -> Vectors:
-        """The levels that each byte stands for, shape (256, dimensions a byte)."""
+    def _table(self) -> NDArray[Any]:
+        """The levels that each byte stands for, shape (256,); its floats as one wide number, which is taken faster."""
         codes = np.arange(256)[:, None] >> np.arange(self._each) * self.bits
-        table: Vectors = self.levels[codes & (1 << self.bits) - 1]
-        return table
+        levels = np.ascontiguousarray(self.levels[codes & (1 << self.bits) - 1], dtype=np.float32)
+        return levels.view({2: np.uint64, 4: np.complex128}[self._each])[:, 0]
 
     def save(self, path: Path) -> None:
         """Write centroids, scale and levels."""
