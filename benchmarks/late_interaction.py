@@ -5,10 +5,11 @@ For example::
     python benchmarks/late_interaction.py --data ../shared/data --topics xquad --output late-interaction.json
 
 Queries are English, so that any English encoder can be measured; ``--topics mlqa-r`` is for choosing, ``xquad`` for
-reporting. Every way gives a run of the same topics. Its time is the processor's, whatever else the machine does, for
-everything from the topics' texts to the run, with their encoding and the checksums of what is read, in one batch,
-divided by the topics; set OMP_NUM_THREADS=1 to have it on one core. Bytes are also given as a part of the token vectors
-in float32. The token store is kept in the work folder.
+reporting. Every way gives a run of the same topics. Times are the processor's, whatever else the machine does; set
+OMP_NUM_THREADS=1 to have them on one core. In a batch: everything from the topics' texts to the run, with their
+encoding and the checksums of what is read, divided by the topics. Singly: one topic after the other, as a service
+answers them that holds index and store open. Bytes are also given as a part of the token vectors in float32. The token
+store is kept in the work folder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -36,14 +37,18 @@ from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.progress import say
 from pyserini_optical.retrieve import encode_tokens, rerank, search
 from pyserini_optical.retrieve.faiss_index import PQ_LEAST, IndexType, open_index, write_index
+from pyserini_optical.retrieve.maxsim import maxsim
 from pyserini_optical.retrieve.token_encoding import Codes
 from pyserini_optical.retrieve.token_store import TokenStore
 
 Run = dict[str, dict[str, float]]
 
-# (repetitions, bits, dimensions of a block); all depths are measured for each, HNSW, PQ and codes for the default one.
-SHAPES = ((10, 3, 8), (20, 3, 8), (20, 4, 8), (20, 4, 16), (40, 4, 8))
+# (repetitions, bits, dimensions of a block); all depths are measured for each, HNSW from the default one's length on,
+# PQ and codes for the default one.
+SHAPES = ((20, 3, 8), (20, 4, 8), (20, 4, 16), (40, 4, 8), (40, 4, 16))
 DEPTHS = (100, 300, 1000)
+HITS = 100
+SINGLY = 20  # topics that are asked one by one
 
 
 class Replay:
@@ -85,12 +90,19 @@ class Bench:
         self.float32 = 0.0
         self.exact: dict[str, set[str]] = {}
 
-    def add(self, way: str, find: Callable[[], Run], size: float, reads: float) -> None:
+    def add(self, way: str, find: Callable[[], Run], ask: Callable[[str], object], size: float, reads: float) -> None:
         """Time a way and score its run, the first being exact; sizes are bytes a passage, of index and store."""
         started = time.process_time()
         run = find()
         milliseconds = 1000 * (time.process_time() - started) / len(self.topics)
-        best = {topic: set(islice(hits, 100)) for topic, hits in run.items()}
+        texts = list(self.topics.values())[:SINGLY]
+        for text in texts:
+            ask(text)  # opens and checks what it reads
+        started = time.process_time()
+        for text in texts:
+            ask(text)
+        singly = 1000 * (time.process_time() - started) / len(texts)
+        best = {topic: set(islice(hits, HITS)) for topic, hits in run.items()}
         self.exact = self.exact or best
         kept = [len(best[topic] & self.exact[topic]) / len(self.exact[topic]) for topic in self.topics]
         scores = evaluate(self.qrels, run, ["R@100", "RR@10"])
@@ -100,11 +112,13 @@ class Bench:
             "recall_100": scores.mean("R@100"),
             "mrr_10": scores.mean("RR@10"),
             "milliseconds": milliseconds,
+            "milliseconds_singly": singly,
             "index_bytes": round(size),
             "store_bytes": round(reads),
         }
         first = self.rows[0] if self.rows else row
         row["of_exact_time"] = milliseconds / first["milliseconds"]
+        row["of_exact_time_singly"] = singly / first["milliseconds_singly"]
         row["of_exact_recall"] = row["recall_100"] / first["recall_100"]
         row["of_float32_bytes"] = (size + reads) / self.float32
         row["mrr_10_lost"] = first["mrr_10"] - row["mrr_10"]
@@ -114,14 +128,50 @@ class Bench:
     def candidates(self, shape: FixedDimensional, folder: Path, depth: int) -> Run:
         """Find the passages with the largest inner products of fixed-dimensional encodings."""
         index, docids = open_index(folder)
-        if hasattr(index, "hnsw"):
-            index.hnsw.efSearch = max(128, depth)
-        queries = shape.encode_queries(self.encoder.query_tokens(list(self.topics.values())))
-        scores, rows = index.search(queries, min(depth, len(docids)))
+        found = _nearest(index, shape.encode_queries(self.encoder.query_tokens(list(self.topics.values()))), depth)
         return {
-            topic: {docids[row]: float(score) for row, score in zip(found, values, strict=True) if row >= 0}
-            for topic, found, values in zip(self.topics, rows.tolist(), scores.tolist(), strict=True)
+            topic: {docids[row]: score for row, score in zip(rows, scores, strict=True) if row >= 0}
+            for topic, (scores, rows) in zip(self.topics, found, strict=True)
         }
+
+    def ask_all(self, store: TokenStore, text: str) -> list[int]:
+        """Give the best of all passages for one question."""
+        queries = self.encoder.query_tokens([text])
+        scores = [maxsim(queries, tokens, lengths)[0] for _, tokens, lengths in store.blocks(64)]
+        return _best(np.concatenate(scores))
+
+    def ask(self, found: Found, store: TokenStore | None, depth: int, text: str) -> list[int]:
+        """Give the best passages for one question of those that are found, or without a store these themselves."""
+        [query] = self.encoder.query_tokens([text])
+        rows = found(query, depth)
+        return rows[:HITS] if store is None else [rows[place] for place in _best(np.array(store.scores(query, rows)))]
+
+
+def _best(scores: NDArray[np.float32]) -> list[int]:
+    best: list[int] = np.argsort(-scores, kind="stable")[:HITS].tolist()
+    return best
+
+
+# Gives so many candidates for a query's token vectors.
+Found = Callable[[NDArray[np.float32], int], list[int]]
+
+
+def finder(shape: FixedDimensional, folder: Path) -> Found:
+    """Give what finds candidates, by an index that is opened when it is first asked."""
+    opened = cache(lambda: open_index(folder)[0])
+
+    def found(query: NDArray[np.float32], depth: int) -> list[int]:
+        [(_, rows)] = _nearest(opened(), shape.encode_queries([query]), depth)
+        return [row for row in rows if row >= 0]
+
+    return found
+
+
+def _nearest(index: Any, queries: NDArray[np.float32], depth: int) -> list[tuple[list[float], list[int]]]:
+    if hasattr(index, "hnsw"):
+        index.hnsw.efSearch = max(128, depth)
+    scores, rows = index.search(queries, min(depth, index.ntotal))
+    return list(zip(scores.tolist(), rows.tolist(), strict=True))
 
 
 def measure(bench: Bench, corpus: Path, work: Path, shapes: Sequence[tuple[int, int, int]]) -> None:
@@ -136,9 +186,11 @@ def measure(bench: Bench, corpus: Path, work: Path, shapes: Sequence[tuple[int, 
     with tempfile.TemporaryDirectory(dir=work) as temporary:
         for codes in coded:
             stores[codes] = encode_tokens(cast(Encoder, Replay(store)), corpus, Path(temporary, codes), codes=codes)
-        sizes = {codes: TokenStore.open(path).tokens.nbytes / passages for codes, path in stores.items()}
+        held = {codes: TokenStore.open(path) for codes, path in stores.items()}
+        sizes = {codes: opened.tokens.nbytes / passages for codes, opened in held.items()}
         for codes, path in stores.items():
-            bench.add(f"exact, {codes}", partial(search, encoder, path, topics), 0, sizes[codes])
+            ask = partial(bench.ask_all, held[codes])
+            bench.add(f"exact, {codes}", partial(search, encoder, path, topics, hits=HITS), ask, 0, sizes[codes])
 
         def find(folder: Path, shape: FixedDimensional, codes: Codes, depth: int) -> Run:
             return rerank(encoder, stores[codes], topics, bench.candidates(shape, folder, depth), depth=depth)
@@ -146,33 +198,40 @@ def measure(bench: Bench, corpus: Path, work: Path, shapes: Sequence[tuple[int, 
         for repetitions, bits, dimension in shapes:
             shape = FixedDimensional(repetitions, bits, dimension)
             default = shape == FixedDimensional() or len(shapes) == 1
-            kinds: tuple[IndexType, ...] = ("flat", "hnsw", "pq") if default and passages >= PQ_LEAST else ("flat",)
+            kinds: list[IndexType] = ["flat"]
+            if passages >= PQ_LEAST:
+                kinds += ["hnsw"] if shape.length >= FixedDimensional().length else []
+                kinds += ["pq"] if default else []
             for kind in kinds:
                 folder = Path(temporary, f"{shape}-{kind}")
                 write_fixed_dimensional(shape, store, folder, kind)
                 size = (folder / "index").stat().st_size / passages
                 name = f"FDE {repetitions}×2^{bits}×{dimension} {kind}"
-                bench.add(f"{name}, alone", partial(bench.candidates, shape, folder, 1000), size, 0)
                 ways: list[tuple[Codes, int]] = [("float16", depth) for depth in DEPTHS]
                 if default and kind in ("flat", "pq"):
-                    ways += [(codes, DEPTHS[1]) for codes in coded]
+                    ways += [(codes, DEPTHS[-1]) for codes in coded]
+                found = finder(shape, folder)
+                ask = partial(bench.ask, found, None, DEPTHS[-1])
+                bench.add(f"{name}, not re-ranked", partial(bench.candidates, shape, folder, DEPTHS[-1]), ask, size, 0)
                 for codes, depth in ways:
+                    ask = partial(bench.ask, found, held[codes], depth)
                     way = f"{name} + rerank {depth}, {codes}"
-                    bench.add(way, partial(find, folder, shape, codes, depth), size, sizes[codes])
+                    bench.add(way, partial(find, folder, shape, codes, depth), ask, size, sizes[codes])
                 (folder / "index").unlink()  # of some shapes they are large
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Write the rows as Markdown."""
     head = (
-        "| way | of exact's 100 | Recall@100 | of exact | MRR@10 | lost | ms a query | of exact "
-        "| index bytes a passage | store bytes a passage | of float32 |"
+        "| way | of exact's 100 | Recall@100 | of exact | MRR@10 | lost | ms in a batch | of exact "
+        "| ms singly | of exact | index bytes a passage | store bytes a passage | of float32 |"
     )
-    lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    lines = [head, f"|---|{'---:|' * 12}"]
     for row in rows:
         numbers = f"{row['kept_of_exact_100']:.3f} | {row['recall_100']:.4f} | {row['of_exact_recall']:.4f} | "
         numbers += f"{row['mrr_10']:.4f} | {row['mrr_10_lost']:.4f} | "
         numbers += f"{row['milliseconds']:.1f} | {row['of_exact_time']:.3f} | "
+        numbers += f"{row['milliseconds_singly']:.1f} | {row['of_exact_time_singly']:.3f} | "
         numbers += f"{row['index_bytes']:,} | {row['store_bytes']:,} | {row['of_float32_bytes']:.3f}"
         lines.append(f"| {row['way']} | {numbers} |")
     return "\n".join(lines) + "\n"
