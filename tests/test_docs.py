@@ -36,7 +36,7 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARSED_ONLY = re.compile(
     r"pyserini-optical (quickstart|study|fine-tune|train-generator|generate"
     r"|translate (marian|apertium):|distill (?!.*bitext=)|encode .*--engine ray"
-    r"|export .*--engine lucene|rerank \S+ lucene/)"
+    r"|export .*--engine lucene|rerank \S+ lucene/|compare work/)"
 )
 # What the shell itself does.
 SHELL = ("python3 -m venv .venv", ". .venv/bin/activate")
@@ -199,7 +199,7 @@ def run_line(line: str) -> None:
             with pytest.raises(SystemExit) as stop:
                 runpy.run_module(module, run_name="__main__")
         assert stop.value.code == 0
-    elif command[0] in ("python", "python3") and command[1].startswith("benchmarks/"):
+    elif command[0] in ("python", "python3") and command[1].startswith(("benchmarks/", "runs/")):
         pass  # that the file is there has been looked at
     else:
         assert line in SHELL, f"no test knows how to check `{line}`"
