@@ -43,8 +43,7 @@ from pyserini_optical.retrieve.token_store import TokenStore
 
 Run = dict[str, dict[str, float]]
 
-# (repetitions, bits, dimensions of a block); all depths are measured for each, HNSW from the default one's length on,
-# PQ and codes for the default one.
+# (repetitions, bits, dimensions of a block); all depths are measured for each, HNSW from the default on, PQ and codes for it.
 SHAPES = ((20, 3, 8), (20, 4, 8), (20, 4, 16), (40, 4, 8), (40, 4, 16))
 DEPTHS = (100, 300, 1000)
 HITS = 100
@@ -200,7 +199,7 @@ def measure(bench: Bench, corpus: Path, work: Path, shapes: Sequence[tuple[int, 
             default = shape == FixedDimensional() or len(shapes) == 1
             kinds: list[IndexType] = ["flat"]
             if passages >= PQ_LEAST:
-                kinds += ["hnsw"] if shape.length >= FixedDimensional().length else []
+                kinds += ["hnsw"] if default or shape.length > FixedDimensional().length else []
                 kinds += ["pq"] if default else []
             for kind in kinds:
                 folder = Path(temporary, f"{shape}-{kind}")
