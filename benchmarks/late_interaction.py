@@ -43,7 +43,7 @@ from pyserini_optical.retrieve.token_store import TokenStore
 
 Run = dict[str, dict[str, float]]
 
-# (repetitions, bits, dimensions of a block); all depths are measured for each, HNSW from the default on, PQ and codes for it.
+# (repetitions, bits, dimensions of a block); each with all depths, HNSW from the default on, PQ and codes for that one.
 SHAPES = ((20, 3, 8), (20, 4, 8), (20, 4, 16), (40, 4, 8), (40, 4, 16))
 DEPTHS = (100, 300, 1000)
 HITS = 100
