@@ -151,7 +151,8 @@ def _table(cells: dict[str, Path], baselines: Sequence[str]) -> str:
 def _best(report: Report) -> str:
     means = {run["name"]: run["mean"][MEASURE] for run in report["runs"]}
     return max(
-        (name for name in means if not name.startswith("teacher") and "translated" not in name), key=means.__getitem__
+        (name for name in means if not name.startswith("teacher") and not name.endswith("-translated")),
+        key=means.__getitem__,
     )
 
 

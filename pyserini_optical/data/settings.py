@@ -143,8 +143,8 @@ def _filled(text: str, variables: Mapping[str, Any], where: str) -> str:
                 parts.append(str(variables[name]))
         return "".join(parts)
     except (KeyError, ValueError):
-        known = ", ".join(f"{{{key}}}" for key in variables) + ", and {{ is a brace"
-        raise RecipeError(f"{where}: unknown variable in {_cut(text)}; known are {known}") from None
+        known = ", ".join(f"{{{key}}}" for key in variables) or "none"
+        raise RecipeError(f"{where}: unknown variable in {_cut(text)}; known are {known} ({{{{ is a brace)") from None
 
 
 def _cut(value: object) -> str:

@@ -19,6 +19,9 @@ for language in $languages; do
             set -- --set "questions=afriqa/$language.test" --set "human=afriqa/$language.test.human-translated-en" \
                 --set "qrels=afriqa/$language.test.qrels" --set "translated=work/afriqa.$language.en.tsv" \
                 --set "asked=$data/bitext/$language-en.questions.tsv.xz" ;;
+        *)
+            echo "$language: no such language here; give some of: es de hi ar ha sw" >&2
+            exit 1 ;;
     esac
     pyserini-optical study runs/late-interaction/study.yaml --set "data=$data" --set "language=$language" \
         --output "runs/late-interaction/$language" "$@"
