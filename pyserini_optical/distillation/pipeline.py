@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,17 +11,17 @@ from pyserini_optical.data import (
     Manifest,
     Pair,
     Pathish,
-    fingerprint_files,
     fingerprint_texts,
     only_process,
     read_corpus,
 )
 from pyserini_optical.distillation.card import model_card, provenance
-from pyserini_optical.distillation.checkpoint import MANIFEST, Checkpoint
+from pyserini_optical.distillation.checkpoint import Checkpoint
 from pyserini_optical.distillation.lessons import Lessons, manifest_of, read_lessons
 from pyserini_optical.distillation.quick import distil_quick
 from pyserini_optical.distillation.recipe import Recipe, load_recipe
 from pyserini_optical.distillation.relevance import distil_relevance
+from pyserini_optical.distillation.starting import load_model, start_student
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.processes import count, first, is_first
 from pyserini_optical.progress import progress, say
@@ -53,9 +51,9 @@ def distill(
     settings : sequence of str
         ``key=value`` over what the file says.
     work : path-like, optional
-        Folder where the teacher's vectors of the bitext (2 bytes × dimension a token) and its index of QuiCK's corpus
-        stay, for other recipes on the same sentence pairs or passages, and for studies with this ``--work``; by default
-        they go when the checkpoint is made.
+        Folder where the teacher's vectors of the bitext (2 bytes × dimension a token), the untrained student and the
+        teacher's index of QuiCK's corpus stay, for other recipes on the same sentence pairs or passages, and for
+        studies with this ``--work``; by default they go when the checkpoint is made.
 
     Returns
     -------
@@ -109,7 +107,7 @@ def _distill(recipe: Recipe, checkpoint: Checkpoint, kept: Path | None) -> Path:
         if checkpoint.is_made(manifest):
             return checkpoint.output
         work = checkpoint.claim(manifest) if is_first() else checkpoint.work
-    student, log = _make(recipe, read, work, manifest.inputs["teacher"], kept)
+    student, log = _make(recipe, read, work, manifest, kept)
     with first():  # the others wait, or an end of theirs might end it
         if is_first():
             checkpoint.save(student, manifest, provenance(recipe, manifest), model_card(recipe), log)
@@ -117,7 +115,7 @@ def _distill(recipe: Recipe, checkpoint: Checkpoint, kept: Path | None) -> Path:
 
 
 def _make(
-    recipe: Recipe, read: Lessons, work: Path, teacher_mark: str, kept: Path | None
+    recipe: Recipe, read: Lessons, work: Path, manifest: Manifest, kept: Path | None
 ) -> tuple[Model, list[dict[str, Any]]]:
     from transformers import set_seed
 
@@ -126,11 +124,13 @@ def _make(
     pairs = read.pairs
     with first():
         set_seed(recipe.seed)
-        teacher = _load(recipe, recipe.teacher)
+        teacher = load_model(recipe, recipe.teacher)
         vectors = None
         if recipe.training.epochs or (recipe.student.start == "plans" and recipe.student.vocabulary is not None):
-            vectors = _vectors(recipe, teacher, [pair.english for pair in pairs], work, teacher_mark, kept)
-        student = _start(recipe, teacher, vectors, pairs, work)
+            vectors = _vectors(
+                recipe, teacher, [pair.english for pair in pairs], work, manifest.inputs["teacher"], kept
+            )
+        student = start_student(recipe, teacher, vectors, pairs, manifest, kept or work)
         evaluator = MateRetrieval(teacher, read.development) if read.development else None
         if evaluator is not None and is_first():
             say(f"at the start: mate retrieval MRR {evaluator(student)['mate_mrr']:.4f}")
@@ -245,60 +245,3 @@ def _marginals(recipe: Recipe, model: Model, sentences: Sequence[str]) -> Margin
 
     idf = piece_idf(model, sentences, recipe.training.max_length) if recipe.marginals == "idf" else None
     return Marginals.of(model.tokenizer, special_tokens=recipe.special_tokens, by=recipe.marginals, idf=idf)
-
-
-def _load(recipe: Recipe, name: str) -> Model:
-    from pyserini_optical.models.late_interaction import load_late_interaction, unweighed
-    from pyserini_optical.models.transformer import load_transformer
-
-    return unweighed(load_late_interaction(name)) if recipe.late_interaction else load_transformer(name)
-
-
-def _start(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs: Sequence[Pair], work: Path) -> Model:
-    """The untrained student, made once: a later process must not learn another vocabulary."""
-    from pyserini_optical.distillation.glossing import start_from_glosses
-    from pyserini_optical.models.plan_start import start_from_plans
-    from pyserini_optical.models.student import Start, extend_student
-    from pyserini_optical.models.training_free import map_vectors
-    from pyserini_optical.models.transformer import save_transformer
-
-    folder = work / "start"
-    if not folder.is_dir():
-        setting = recipe.student
-        student = _of_size(_load(recipe, setting.model or recipe.teacher), teacher)
-        if setting.vocabulary is not None:
-            say(f"learning {setting.vocabulary} word pieces; their embeddings start from: {setting.start}")
-            length = recipe.training.max_length
-            first: Start = "pieces" if setting.start == "pieces" else "table"
-            extend_student(student, pairs, vocabulary=setting.vocabulary, start=first, max_length=length)
-            if setting.start == "plans" and vectors is not None:
-                foreign = [pair.foreign for pair in pairs]
-                with progress("plans, sentence pairs", len(pairs)) as advance:
-                    start_from_plans(student, vectors, foreign, max_length=length, advance=advance)
-        if setting.start == "glosses":
-            start_from_glosses(student, pairs, setting.names)
-        if setting.map != "none":
-            student = map_vectors(student, teacher, pairs, setting.map)
-        beside = work / ".start"
-        shutil.rmtree(beside, ignore_errors=True)
-        save_transformer(student, beside)
-        Manifest("start", outputs=fingerprint_files(beside)).save(beside / MANIFEST)
-        os.replace(beside, folder)
-    Manifest.load(folder / MANIFEST).check(folder, f"remove {work} and distil again")
-    # Loaded even when just made: every process trains from the same bytes.
-    return _load(recipe, str(folder))
-
-
-def _of_size(student: Model, teacher: Model) -> Model:
-    """Give a student whose vectors are as long as the teacher's: token vectors can be projected, pooled ones not."""
-    from pyserini_optical.models.late_interaction import project
-
-    sizes = [int(model.get_embedding_dimension() or 0) for model in (teacher, student)]
-    if sizes[0] == sizes[1]:
-        return student
-    if student.model_type == "MultiVectorEncoder":
-        return project(student, sizes[0])
-    raise RecipeError(
-        f"the teacher's vectors have {sizes[0]} dimensions and the student's {sizes[1]}; choose a student of the "
-        "teacher's size, leave out student.model to start from the teacher, or set late_interaction, which projects"
-    )

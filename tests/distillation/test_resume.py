@@ -83,13 +83,13 @@ def test_cut_off_before_it_trains(
     undisturbed: Path, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "toy"
-    with monkeypatch.context() as patch:
-        patch.setattr("pyserini_optical.models.teacher._array_file", lambda *_: (_ for _ in ()).throw(Killed))
-        with pytest.raises(Killed):
-            distill(make(), output)
-    half = output.with_name(".toy.work") / ".start"
-    half.mkdir()
-    (half / "config.json").write_text("{")
+    for name in ("models.teacher._array_file", "distillation.starting.fingerprint_files"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pyserini_optical.{name}", lambda *_: (_ for _ in ()).throw(Killed))
+            with pytest.raises(Killed):
+                distill(make(), output)
+    # The student is there without its manifest.
+    assert [*output.with_name(".toy.work").glob("starts/.*/config.json")]
     assert weights(distill(make(), output)) == weights(undisturbed)
 
 
