@@ -150,14 +150,14 @@ def fuse(
     given = _read(runs)
     topics = list(dict.fromkeys(topic for run in given for topic in run))
     prepared = [_prepare(run, topics, number) for number, run in enumerate(given, 1)]
-    parameters = {name: _array(value) for name, value in fusion.parameters.items()}
     # ranx reads past the end of a list that is too short.
-    if any(len(value) != len(runs) for value in parameters.values() if isinstance(value, list | tuple)):
+    if any(len(value) != len(runs) for value in fusion.parameters.values() if isinstance(value, list | tuple)):
         problem = f"the parameters of the fusion method {fusion.method} do not fit {len(runs)} runs"
         raise InputError(problem, remedy="tune it on these runs")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba's, about casts inside ranx
         try:
+            parameters = {name: _array(value) for name, value in fusion.parameters.items()}
             made = ranx_fuse(prepared, norm=_norm(fusion), method=fusion.method, params=parameters).to_dict()
         except (TypeError, ValueError, KeyError, IndexError, AssertionError) as error:
             problem = f"the parameters do not fit the fusion method {fusion.method} ({error or type(error).__name__})"
@@ -249,7 +249,9 @@ def _plain(value: Any) -> Any:
 
 
 def _array(value: Any) -> Any:
-    """Give lists of numbers as arrays, as ranx makes them when it tunes."""
+    """Give lists as ranx makes them when it tunes: of arrays, or of fractions (numba takes no others among them)."""
     if isinstance(value, list) and value and all(isinstance(part, list) for part in value):
         return [np.asarray(part, dtype=float) for part in value]
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(map(float, value))
+    return value

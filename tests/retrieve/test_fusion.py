@@ -82,6 +82,12 @@ def test_weights_favour_the_better_run(runs: Runs) -> None:
     assert mrr(fuse([bad, good], fusion=tuned), qrels) >= mrr(good, qrels)
 
 
+def test_weights_may_be_written_by_hand(runs: Runs) -> None:
+    good, bad, _ = runs
+    by_hand, tuned = (Fusion("wsum", parameters={"weights": weights}) for weights in ([1, 0.5], [1.0, 0.5]))
+    assert fuse([good, bad], fusion=by_hand) == fuse([good, bad], fusion=tuned)
+
+
 def test_a_run_file_is_written(runs: Runs, tmp_path: Path) -> None:
     good, bad, _ = runs
     for name, run in (("good", good), ("bad", bad)):
@@ -107,6 +113,8 @@ def test_mistakes_are_said(runs: Runs, tmp_path: Path) -> None:
         fuse([good, good], fusion=Fusion("wsum", parameters={"wights": [1.0, 2.0]}))
     with pytest.raises(InputError, match="do not fit"):
         fuse([good, good], fusion=Fusion("wsum", parameters={"weights": [1.0]}))
+    with pytest.raises(InputError, match="do not fit"):
+        fuse([good, good], fusion=Fusion("wsum", parameters={"weights": [1.0, "much"]}))
     (tmp_path / "bad.json").write_text('{"method": "wsum", "colour": 1}')
     for file in ("bad.json", "missing.json"):
         with pytest.raises(InputError, match=file):
