@@ -38,6 +38,9 @@ from pyserini_optical.translation.word_table import Readings
 # .352 (.322 without), Hindi .540 and .546 (.538).
 _LAMBDA, _ROUNDS = 0.6, 3
 
+# So many passages are looked at together, for the memory.
+_BLOCK = 1 << 20
+
 
 class Cooccurrence:
     """In which passages the words of a collection stand.
@@ -84,7 +87,8 @@ class Cooccurrence:
         behind = np.diff(passages, prepend=-1) > 0
         behind[starts[:-1][np.diff(starts) > 0]] = True
         inside = not len(passages) or 0 <= passages.min() <= passages.max() < self.count
-        return bool(inside and behind.all() and self.count >= 0 and len(set(self.words)) == len(self.words))
+        counts = 0 <= self.count <= np.iinfo(np.int32).max
+        return bool(inside and behind.all() and counts and len(set(self.words)) == len(self.words))
 
     @classmethod
     def count_texts(cls, texts: Iterable[str]) -> Cooccurrence:
@@ -133,12 +137,15 @@ class Cooccurrence:
 
     def pmi(self, words: Sequence[str]) -> NDArray[np.float64]:
         """Give the positive pointwise mutual information of words, shape (len(words), len(words)); none with itself."""
-        # A bit for each passage: several times as fast as a product of sparse matrices.
-        held = np.zeros((len(words), -(-self.count // 64) * 64), dtype=bool)
-        for row, word in zip(held, words, strict=True):
-            row[self._passages_of(word)] = True
-        bits = np.packbits(held, axis=1).view(np.uint64)
-        together = np.array([np.bitwise_count(bits & own).sum(axis=1, dtype=np.int64) for own in bits])
+        found = [self._passages_of(word) for word in words]
+        together = np.zeros((len(words), len(words)), dtype=np.int64)
+        for start in range(0, max((int(each[-1]) + 1 for each in found if len(each)), default=0), _BLOCK):
+            # A bit for each passage: several times as fast as a product of sparse matrices.
+            held = np.zeros((len(words), min(_BLOCK, -(-self.count // 64) * 64)), dtype=bool)
+            for row, each in zip(held, found, strict=True):
+                row[each[slice(*np.searchsorted(each, (start, start + _BLOCK)))] - start] = True
+            bits = np.packbits(held, axis=1).view(np.uint64)
+            together += np.array([np.bitwise_count(bits & own).sum(axis=1, dtype=np.int64) for own in bits])
         sizes = together.diagonal()
         with np.errstate(divide="ignore", invalid="ignore"):
             pmi = np.log((together - 0.5) * self.count / np.outer(sizes, sizes))

@@ -46,6 +46,15 @@ def test_pmi_is_the_formula(passages: list[str]) -> None:
         assert found[i, j] == pytest.approx(pmi(passages, words[i], words[j]))
 
 
+def test_many_passages_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = np.random.default_rng(0).integers(0, 1 << len(WORDS), 200).tolist()
+    passages = [" ".join(word for bit, word in enumerate(WORDS) if number >> bit & 1) for number in numbers]
+    whole = Cooccurrence.count_texts(passages).pmi(WORDS)
+    monkeypatch.setattr("pyserini_optical.models.cooccurrence._BLOCK", 64)
+    assert whole.any()
+    np.testing.assert_array_equal(Cooccurrence.count_texts(passages).pmi(WORDS), whole)
+
+
 def test_a_word_is_read_as_the_others_have_it() -> None:
     passages = Cooccurrence.count_texts(PASSAGES)
     bench = {"bench": 0.6, "bank": 0.4}
@@ -115,6 +124,7 @@ def test_what_is_damaged_is_said(tmp_path: Path) -> None:
         content | {"passages": content["passages"].astype(np.float32)},
         content | {"starts": content["starts"].astype(np.float64)},
         content | {"count": np.array([-1])},
+        content | {"count": np.array([1 << 40])},
         content | {"count": np.array([np.inf])},
         content | {"count": np.array([[6, 6]])},
         {
