@@ -12,6 +12,7 @@ from pyserini_optical import OpticalError, rerank
 from pyserini_optical.cli import main
 from pyserini_optical.data import read_run, read_topics
 from pyserini_optical.evaluate import Comparison
+from pyserini_optical.retrieve import Fusion, fuse
 from pyserini_optical.study import run_study
 
 RUNS = """
@@ -107,11 +108,17 @@ def test_only_what_changed_is_made_again(
     assert again() == set()
     assert again("runs.cross.depth=2") == {"cross"}
     assert again("runs.hybrid.alpha=0.1", "runs.cross.depth=3") == {"hybrid", "cross"}
+    assert again("runs.ensemble.fusion=sum", "runs.ensemble.norm=zmuv") == {"ensemble", "hybrid"}
+    assert "sum, zmuv of dense, bm25, maxsim" in (study.parent / "report.md").read_text()
+    parts = [study.parent / "runs" / f"{name}.txt.xz" for name in ("dense", "bm25", "maxsim")]
+    fused = fuse(parts, fusion=Fusion("sum", "zmuv"), hits=100)
+    ensemble = read_run(study.parent / "runs" / "ensemble.txt.xz")
+    assert {topic: list(hits) for topic, hits in ensemble.items()} == {t: list(hits) for t, hits in fused.items()}
     # Weights that were tuned elsewhere are taken from their file.
     runs = [str(study.parent / "runs" / f"{name}.txt.xz") for name in ("dense", "bm25", "maxsim")]
     weights, qrels = str(tmp_path / "weights.json"), str(study.parent / "qrels.txt")
     assert main(["fuse", "wsum", *runs, str(tmp_path / "fused.txt"), "--tune", qrels, "--save", weights]) == 0
-    assert again(f"runs.ensemble.fusion={weights}") == {"ensemble", "hybrid"}
+    assert again(f"runs.ensemble.fusion={weights}") == {"ensemble"}
     assert "wsum (tuned, nDCG@10 on" in (study.parent / "report.md").read_text()
     fused, ensemble = read_run(tmp_path / "fused.txt"), read_run(study.parent / "runs" / "ensemble.txt.xz")
     assert {topic: list(hits) for topic, hits in fused.items()} == {
@@ -132,6 +139,8 @@ def test_only_what_changed_is_made_again(
         ("runs.pooled.by=luck", "must be one of maxsim, pooled, cross-encoder"),
         ("runs.pooled.runs=[cross]", "'cross' is not an earlier run"),
         ("runs.ensemble.fusion=none.json", "none.json: no saved fusion"),
+        ("runs.ensemble.norm=zscore", "must be one of min-max"),
+        ("runs.hybrid.norm=zmuv", "`norm` is for `search: fuse` by a method"),
         ("runs.cross.set=[cross_encoder=false]", "makes no cross-encoder"),
         (
             "runs.cross={search: rerank, by: cross-encoder, model: ./none, runs: [bm25], topics: untranslated}",

@@ -108,6 +108,8 @@ class Making:
             inputs["fusion"] = fingerprint(self.run.fusion)
         elif self.run.runs:
             parameters["fusion"] = self.run.fusion
+            if self.run.norm != "min-max":
+                parameters["norm"] = self.run.norm
         if self.run.table is not None:
             inputs["table"] = self.run.table.fingerprint(self._encoder if self.model else None)
             parameters["psq"] = {"translations": self.run.translations, "probability": self.run.probability}
@@ -186,9 +188,10 @@ class Making:
     def _fuse(self) -> _Found:
         from pyserini_optical.retrieve.fusion import Fusion, fuse
 
-        fusion = Fusion.load(self.run.fusion) if self.run.tuned else Fusion(self.run.fusion)
+        fusion = Fusion.load(self.run.fusion) if self.run.tuned else Fusion(self.run.fusion, self.run.norm)
         parts = [self._hits_of(name) for name in self.run.runs]
-        how = fusion.method + (f" (tuned, {fusion.tuned})" if fusion.tuned else "")
+        how = fusion.method + (f", {fusion.norm}" if self.run.norm != "min-max" else "")
+        how += f" (tuned, {fusion.tuned})" if fusion.tuned else ""
         return how, "", Path(), fuse(parts, fusion=fusion, hits=self.study.hits)
 
     def _hybrid(self) -> _Found:

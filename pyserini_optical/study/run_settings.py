@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pyserini_optical.errors import RecipeError
-from pyserini_optical.retrieve.fusion import METHODS
+from pyserini_optical.retrieve.fusion import METHODS, Norm
 from pyserini_optical.translation import TableSettings
 
 
@@ -63,6 +63,8 @@ class StudyRun:
     fusion : str
         For ``fuse``: the method, one that needs no tuning; or a file (``.json``) that ``fuse --save`` wrote for runs in
         this order.
+    norm : str
+        For ``fuse`` by a method: how each run's scores are normalised, topic by topic, before that.
     by : {"maxsim", "pooled", "cross-encoder"}
         For ``rerank``: what scores; see :func:`~pyserini_optical.retrieve.rerank`.
     model : str
@@ -85,6 +87,7 @@ class StudyRun:
     file: str = ""
     runs: list[str] = field(default_factory=list)
     fusion: str = "rrf"
+    norm: Norm = "min-max"
     by: Literal["maxsim", "pooled", "cross-encoder"] = "maxsim"
     model: str = ""
     depth: int = 100
@@ -100,6 +103,8 @@ class StudyRun:
                 f"unknown fusion {self.fusion!r}, or one that must be tuned; known are {', '.join(METHODS)}, "
                 "and files (.json) that `fuse --save` wrote"
             )
+        if self.norm != "min-max" and (self.search != "fuse" or self.tuned):
+            raise RecipeError("`norm` is for `search: fuse` by a method; a file says its own")
         if not self.lexical and self.bm25 != Bm25Settings():
             raise RecipeError("`bm25` is for `search: bm25` and `search: psq`")
         if (self.search in ("fuse", "rerank", "hybrid")) != bool(self.runs):
