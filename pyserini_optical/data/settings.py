@@ -144,7 +144,9 @@ def _filled(text: str, variables: Mapping[str, Any], where: str) -> str:
         return "".join(parts)
     except (KeyError, ValueError):
         known = ", ".join(f"{{{key}}}" for key in variables) or "none"
-        raise RecipeError(f"{where}: unknown variable in {_cut(text)}; known are {known} ({{{{ is a brace)") from None
+        raise RecipeError(
+            f"{where}: unknown variable in {_cut(text)}; known are {known}; a brace itself is doubled"
+        ) from None
 
 
 def _cut(value: object) -> str:
