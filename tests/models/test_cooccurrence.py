@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -66,6 +66,7 @@ def test_a_word_is_read_as_the_others_have_it() -> None:
     assert list(both["préstamo"]) == ["river", "loan"]
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from("abcd"),

@@ -210,8 +210,9 @@ def test_a_damaged_start_is_said_with_what_helps(
 ) -> None:
     recipe = _recipe(tiny, toy_files, learning_rate=1e-3)
     work = _interrupt(recipe, tmp_path / "again", monkeypatch)
-    flip(work / "start" / "model.safetensors")
-    with pytest.raises(CheckpointError, match=f"remove {work} and distil again"):
+    [start] = (work / "starts").glob("[!.]*")
+    flip(start / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"remove {start} and distil again"):
         distill(recipe, tmp_path / "again")
 
 
