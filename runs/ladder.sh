@@ -2,6 +2,7 @@
 # The ladders from no translation to a person's; glosses know MLQA-R's questions in both languages too, and FreeDict's words
 # (Debian: apt install dict-freedict-eng-hin …; others: https://freedict.org, dictd's format).
 #   pyserini-optical fine-tune encoders/late-interaction-en.yaml --set data=../shared/data
+#   sh runs/late-interaction/run.sh [LANGUAGES [DATA]]
 #   sh runs/ladder.sh [LANGUAGES [DATA [FREEDICT]]]
 set -e
 languages=${1:-es de hi ar ha sw}
