@@ -192,6 +192,19 @@ def test_a_run_without_any_hit_counts_as_zero(
         topics.write_text(before)
 
 
+def test_a_report_is_made_again_where_the_work_lies_elsewhere(
+    study: Path, compared: Comparison, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = study.parent / "work"
+    moved = work.rename(study.parent / "moved")
+    try:
+        again = run_study(study, work=moved)
+    finally:
+        moved.rename(work)
+    assert {name: again.mean("RR@10", name) for name in RUNS} == {name: compared.mean("RR@10", name) for name in RUNS}
+    assert capsys.readouterr().err.count("is there already") == len(RUNS)
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     return fill(tmp_path / "copy")

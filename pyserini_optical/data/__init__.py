@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pyserini_optical.data.bitext import FilterReport, Pair, filter_bitext, read_bitext, read_moses
+from pyserini_optical.data.bitext import (
+    FilterReport,
+    Pair,
+    filter_bitext,
+    fingerprint_bitext,
+    read_bitext,
+    read_moses,
+)
 from pyserini_optical.data.corpora import Passage, read_corpus
 from pyserini_optical.data.files import Pathish, check_output, read_lines, write_beside, write_text
 from pyserini_optical.data.locks import one_process, only_process, waiting
@@ -19,6 +26,7 @@ __all__ = [
     "check_output",
     "filter_bitext",
     "fingerprint",
+    "fingerprint_bitext",
     "fingerprint_files",
     "fingerprint_texts",
     "one_process",

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from pyserini_optical.data.fields import checked_text, one_line, shown
 from pyserini_optical.data.files import Pathish, read_lines
-from pyserini_optical.data.freedict import is_freedict, read_freedict
+from pyserini_optical.data.freedict import index_of, is_freedict, read_freedict
 from pyserini_optical.data.jsonl import read_objects, string
+from pyserini_optical.data.manifest import fingerprint, fingerprint_texts
 from pyserini_optical.errors import InputError
 
 _MAX_RATIO = 3
@@ -88,6 +89,19 @@ def read_bitext(path: Pathish) -> list[Pair]:
         )
         raise InputError(problem, path=path, remedy="use .tsv or .jsonl, plain or followed by .gz or .xz, or .dict.dz")
     return _some(pairs, path)
+
+
+def fingerprint_bitext(path: Pathish) -> str:
+    """Give the fingerprint of what :func:`read_bitext` reads: the file's, and of FreeDict's word lists the index's too.
+
+    Raises
+    ------
+    InputError
+        A file is missing or may not be read.
+    """
+    return (
+        fingerprint_texts([fingerprint(path), fingerprint(index_of(path))]) if is_freedict(path) else fingerprint(path)
+    )
 
 
 def read_moses(foreign_path: Pathish, english_path: Pathish) -> list[Pair]:

@@ -66,8 +66,14 @@ def read_freedict(path: Pathish) -> Iterator[tuple[str, str]]:
         yield (translation, word) if reverse else (word, translation)
 
 
+def index_of(path: Pathish) -> Path:
+    """Give the file that says where a dictionary's entries are."""
+    path = Path(path)
+    return path.with_name(path.name.removesuffix(".dz").removesuffix(".dict") + ".index")
+
+
 def _entries(content: bytes, path: Path) -> Iterator[tuple[str, str]]:
-    index = path.with_name(path.name.removesuffix(".dz").removesuffix(".dict") + ".index")
+    index = index_of(path)
     seen = set()
     for number, line in read_lines(index):
         try:

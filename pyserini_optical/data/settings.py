@@ -85,6 +85,7 @@ def _parse(text: str) -> Any:
             return None
         if _values(node, {}) > _MOST_VALUES:
             raise yaml.YAMLError(f"more than {_MOST_VALUES:,} values, aliases written out")
+        _check_keys(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -102,6 +103,21 @@ def _values(node: yaml.Node, known: dict[int, int | None]) -> int:
     if found is None:
         raise yaml.YAMLError("an alias holds itself; write it out")
     return found
+
+
+def _check_keys(node: yaml.Node) -> None:
+    """Refuse a key that stands twice, of which PyYAML would take the second without a word."""
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and lines.setdefault(name, line) != line:
+                raise yaml.YAMLError(f"the key {_cut(key.value)} stands in line {lines[name]} and in line {line}")
+        for _, value in node.value:
+            _check_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _check_keys(value)
 
 
 def _apply(data: dict[str, Any], variables: dict[str, Any], setting: str) -> None:

@@ -231,6 +231,17 @@ class Recipe:
                 of_side.append(options)
         return make_objectives(of_side, OBJECTIVES)
 
+    @property
+    def files(self) -> list[str]:
+        """All files that it names."""
+        found = [*self.bitext, *self.exclude, *self.student.names]
+        found += [self.development] if self.development else []
+        if (relevance := self.relevance) is not None:
+            found += [*relevance.topics, *relevance.translations, *relevance.qrels, relevance.corpus]
+        if (quick := self.quick) is not None:
+            found += [*quick.topics, *quick.qrels, *quick.runs, quick.corpus]
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Give the recipe as plain data, for manifests.
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sentence_transformers.base.modules.transformer import Transformer
 
 from pyserini_optical.data import read_lines, write_text
-from pyserini_optical.data.words import word_places
+from pyserini_optical.data.words import FOLDING, word_places
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.affixes import Affix, Affixes
 from pyserini_optical.models.cooccurrence import Cooccurrence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _GLOSSES, _AFFIXES, _LETTERS, _NAMES, _PASSAGES = GLOSS_FILES
 # By this a model is known whose glosses are written and read as they are here; raised when that changes.
-READING = "6"
+READING = f"6.{FOLDING}"
 
 _REMEDY = "fetch or distil the model again"
 # Between a prefix and an ending, in the file.

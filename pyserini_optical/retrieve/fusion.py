@@ -79,6 +79,24 @@ class Fusion:
         if self.norm not in get_args(Norm):
             raise InputError(f"unknown normalisation {self.norm!r}{nearest(self.norm, get_args(Norm))}")
 
+    def check(self, runs: int) -> None:
+        """Refuse what cannot fuse so many runs.
+
+        Raises
+        ------
+        InputError
+            Parameters are missing, or they are for another number of runs.
+        """
+        if self.method in TUNED and not self.parameters:
+            remedy = "tune it on development topics, or choose rrf"
+            raise InputError(f"the fusion method {self.method} needs parameters", remedy=remedy)
+        if self.runs and self.runs != runs:
+            raise InputError(f"this fusion was tuned for {self.runs} runs, got {runs}", remedy="give as many")
+        # ranx reads past the end of a list that is too short.
+        if any(len(value) != runs for value in self.parameters.values() if isinstance(value, list | tuple)):
+            problem = f"the parameters of the fusion method {self.method} do not fit {runs} runs"
+            raise InputError(problem, remedy="tune it on these runs")
+
     def save(self, path: Pathish) -> None:
         """Write it as JSON, for :meth:`load`."""
         with write_text(path) as stream:
@@ -136,31 +154,25 @@ def fuse(
     InputError
         Fewer than two runs, one that cannot be read, or a method whose parameters are missing or for other runs.
     """
+    from numba.core.errors import NumbaError
     from ranx import fuse as ranx_fuse
 
     fusion = fusion or Fusion()
-    if fusion.method in TUNED and not fusion.parameters:
-        remedy = "tune it on development topics, or choose rrf"
-        raise InputError(f"the fusion method {fusion.method} needs parameters", remedy=remedy)
-    if fusion.runs and fusion.runs != len(runs):
-        raise InputError(f"this fusion was tuned for {fusion.runs} runs, got {len(runs)}", remedy="give as many")
+    fusion.check(len(runs))
     if hits < 1:
         raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
     tag = checked_id(fusion.method if tag is None else tag, "run tag")
     given = _read(runs)
     topics = list(dict.fromkeys(topic for run in given for topic in run))
     prepared = [_prepare(run, topics, number) for number, run in enumerate(given, 1)]
-    # ranx reads past the end of a list that is too short.
-    if any(len(value) != len(runs) for value in fusion.parameters.values() if isinstance(value, list | tuple)):
-        problem = f"the parameters of the fusion method {fusion.method} do not fit {len(runs)} runs"
-        raise InputError(problem, remedy="tune it on these runs")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba's, about casts inside ranx
         try:
             parameters = {name: _array(value) for name, value in fusion.parameters.items()}
             made = ranx_fuse(prepared, norm=_norm(fusion), method=fusion.method, params=parameters).to_dict()
-        except (TypeError, ValueError, KeyError, IndexError, AssertionError) as error:
-            problem = f"the parameters do not fit the fusion method {fusion.method} ({error or type(error).__name__})"
+        except (NumbaError, TypeError, ValueError, KeyError, IndexError, AssertionError) as error:
+            reason = type(error).__name__ if isinstance(error, NumbaError) or not str(error) else error
+            problem = f"the parameters do not fit the fusion method {fusion.method} ({reason})"
             raise InputError(problem, remedy="tune it on these runs") from None
     fused: Run = {topic: dict(order_hits(made.get(topic, {}))[:hits]) for topic in topics}
     if output is not None:
@@ -231,11 +243,21 @@ def _read(runs: Sequence[Pathish | Mapping[str, Mapping[str, float]]]) -> list[M
 def _prepare(run: Mapping[str, Mapping[str, float]], topics: Sequence[str], number: int) -> ranx.Run:
     """Give ranx's form of a run, with an empty entry for each topic that it lacks: ranx wants the same in all."""
     import ranx
+    from numba import types
+    from numba.typed import Dict
 
     missing = sum(not run.get(topic) for topic in topics)
     if missing:
         say(f"run {number} has no hits for {missing} of {len(topics)} topics; the others decide there")
-    return ranx.Run({topic: {hit: float(score) for hit, score in order_hits(run.get(topic, {}))} for topic in topics})
+    if missing < len(topics):
+        return ranx.Run(
+            {topic: {hit: float(score) for hit, score in order_hits(run.get(topic, {}))} for topic in topics}
+        )
+    # ranx cannot make a run that has no hits at all of a dictionary.
+    empty = ranx.Run()
+    for topic in topics:
+        empty.run[topic] = Dict.empty(types.unicode_type, types.float64)
+    return empty
 
 
 def _norm(fusion: Fusion) -> str | None:

@@ -9,7 +9,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyserini_optical.data import Manifest, Pathish, fingerprint, only_process, read_qrels, read_run, waiting
+from pyserini_optical.data import (
+    Manifest,
+    Pathish,
+    fingerprint,
+    fingerprint_bitext,
+    only_process,
+    read_qrels,
+    read_run,
+    waiting,
+)
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.evaluate import (
@@ -86,11 +95,13 @@ def _run(study: Study, folder: Path, work: Path) -> Comparison:
     searched = corpora(study, mark, work)
     _say_cost(sources.values(), work)
     records: dict[str, RunRecord] = {}
+    searchers: dict[str, str] = {}
     found: dict[str, Hits] = {}
     for name, run in runs.items():
         say(f"run {name}: {run.search} on {run.topics} topics")
         # Popped, so that its model is let go with it.
         model = _made(sources.pop(name), work)
+        searchers[name] = model.name if model is not None else ""
         corpus, texts = searched[run.corpus], topics[run.topics]
         making = Making(study, corpus, name, run, texts, model, records, folder / "runs", work)
         records[name] = making.kept() or making.make()
@@ -105,7 +116,7 @@ def _run(study: Study, folder: Path, work: Path) -> Comparison:
     if study.texts:
         passages = read_passages(study.corpus, shown_passages(comparison, qrels))
         context = replace(context, topics=topics, relevant=relevant_passages(qrels), passages=passages)
-        context = replace(context, matches=_matches(study, records, comparison, context))
+        context = replace(context, matches=_matches(study, searchers, comparison, context))
     write_report(comparison, folder, context)
     assert context.manifest is not None
     context.manifest.save(folder / MANIFEST)
@@ -126,14 +137,16 @@ def _source(run: StudyRun) -> Source:
     from pyserini_optical.distillation import FineTuningRecipe, load_recipe
     from pyserini_optical.models import load_cross_encoder, load_encoder
     from pyserini_optical.retrieve import Fusion
+    from pyserini_optical.translation.counting import load_glosses
 
+    # What is missing or of another kind is said now.
     if run.file:
-        fingerprint(run.file)  # a missing one is said now
+        read_run(run.file)
     if run.tuned:
-        Fusion.load(run.fusion)
+        Fusion.load(run.fusion).check(len(run.runs))
     if run.table is not None:
         for file in run.table.bitext:
-            fingerprint(file)  # a missing one is said now
+            fingerprint_bitext(file)
     if not run.source:
         return None
     if run.by == "cross-encoder":
@@ -143,7 +156,18 @@ def _source(run: StudyRun) -> Source:
         if not recipe.cross_encoder:
             raise RecipeError(f"{run.source}: makes no cross-encoder; set cross_encoder to true, or name another")
         return recipe
-    return load_recipe(run.source, run.set) if run.distils else load_encoder(run.source)
+    glosses = run.table is not None and run.table.kind == "glosses"
+    if not run.distils:
+        encoder = load_encoder(run.source)
+        if glosses:
+            load_glosses(encoder.name)
+        return encoder
+    made = load_recipe(run.source, run.set)
+    if glosses and made.student.start != "glosses":
+        raise RecipeError(f"{run.source}: makes no glosses; name encoders/glosses.yaml")
+    for file in made.files:
+        fingerprint_bitext(file)
+    return made
 
 
 def _made(source: Source, work: Path) -> Encoder | CrossEncoder | None:
@@ -219,7 +243,7 @@ def _context(
 
 
 def _matches(
-    study: Study, records: Mapping[str, RunRecord], comparison: Comparison, context: Context
+    study: Study, searchers: Mapping[str, str], comparison: Comparison, context: Context
 ) -> dict[str, dict[str, list[tuple[str, str, float]]]]:
     """Say for each run by late interaction which words met, on the topics where it gains and loses most."""
     from pyserini_optical.models import load_encoder
@@ -228,7 +252,7 @@ def _matches(
     for name, run in study.each_system().items():
         if run.lexical or run.runs or run.file or run.corpus:
             continue
-        encoder = load_encoder(records[study.runs_of(name)[0]].searcher)
+        encoder = load_encoder(searchers[study.runs_of(name)[0]])
         if encoder.late_interaction:
             chosen = [topic for topic in best_and_worst(comparison, name) if context.relevant[topic]]
             relevant = {topic: context.passages.get(context.relevant[topic][0]) for topic in chosen}

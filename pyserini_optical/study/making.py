@@ -14,6 +14,7 @@ from pyserini_optical.data import (
     fingerprint,
     fingerprint_texts,
     order_hits,
+    read_lines,
     read_run,
     write_run,
     write_text,
@@ -98,14 +99,15 @@ class Making:
                     parameters["scores"] = "maxsim"
         if self.run.file:
             inputs["file"] = fingerprint(self.run.file)
-        for name in self.run.runs:
+        for name in self.run.runs:  # in no order: where it matters, it is a parameter
             inputs[f"run {name}"] = self.earlier[name].sha256
         if self.run.search == "rerank":
             parameters["rerank"] = {"by": self.run.by, "depth": self.run.depth}
         elif self.run.search == "hybrid":
-            parameters["hybrid"] = {"alpha": self.run.alpha}
+            parameters["hybrid"] = {"runs": self.run.runs, "alpha": self.run.alpha}
         elif self.run.tuned:
             inputs["fusion"] = fingerprint(self.run.fusion)
+            parameters["fused"] = self.run.runs
         elif self.run.runs:
             parameters["fusion"] = self.run.fusion
             if self.run.norm != "min-max":
@@ -208,7 +210,7 @@ class Making:
         from pyserini_optical.retrieve import rerank
 
         assert self.model is not None
-        first = {topic: hits for topic, hits in self._hits_of(self.run.runs[0]).items() if topic in self.topics}
+        first = self._hits_of(self.run.runs[0])
         corpus, documents = Path(self.corpus.path), ""
         if self.run.by != "cross-encoder":
             documents = self._document_model
@@ -230,8 +232,10 @@ class Making:
         return self.run.file, "", Path(), found
 
     def _hits_of(self, name: str) -> dict[str, dict[str, float]]:
+        """Read an earlier run, which may be of other topics too and may have found nothing."""
         path = self.folder / f"{name}.txt.xz"
-        return read_run(path) if self.earlier[name].without_hits < len(self.topics) else {}
+        found = read_run(path) if any(read_lines(path)) else {}
+        return {topic: hits for topic, hits in found.items() if topic in self.topics}
 
     def _dense(self) -> _Found:
         from pyserini_optical.retrieve import encode_corpus, encode_tokens, search

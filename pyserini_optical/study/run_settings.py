@@ -109,9 +109,11 @@ class StudyRun:
             raise RecipeError("`bm25` is for `search: bm25` and `search: psq`")
         if (self.search in ("fuse", "rerank", "hybrid")) != bool(self.runs):
             raise RecipeError("`runs` is needed for `search: fuse`, `rerank` and `hybrid`, and for those alone")
-        wanted = {"rerank": 1, "hybrid": 2}.get(self.search, len(self.runs))
+        wanted = {"rerank": 1, "hybrid": 2, "fuse": max(2, len(self.runs))}.get(self.search, 0)
         if len(self.runs) != wanted:
             raise RecipeError(f"`search: {self.search}` wants {wanted} of `runs`, got {len(self.runs)}")
+        if len(set(self.runs)) < len(self.runs):
+            raise RecipeError(f"`runs` names one twice: {', '.join(self.runs)}")
         if (self.search == "rerank") != bool(self.model):
             raise RecipeError("`model` is needed for `search: rerank`, and for that alone")
         if self.search != "rerank" and (self.by, self.depth) != ("maxsim", 100):

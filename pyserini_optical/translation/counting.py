@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pyserini_optical.data import Pair, fingerprint, fingerprint_texts, read_bitext
+from pyserini_optical.data import Pair, fingerprint_bitext, fingerprint_texts, read_bitext
 from pyserini_optical.data.settings import nearest
 from pyserini_optical.data.words import FOLDING, split_words, word_places
 from pyserini_optical.errors import CheckpointError, InputError, RecipeError
@@ -96,7 +96,7 @@ class TableSettings:
         encoder : Encoder, optional
             The one that ``encoder`` names.
         """
-        parts = [self.kind, FOLDING, *(fingerprint(path) for path in self.bitext)]
+        parts = [self.kind, FOLDING, *map(fingerprint_bitext, self.bitext)]
         if encoder is None:
             from pyserini_optical.models.table import COUNTING
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from pyserini_optical.data import fingerprint, read_bitext
+from pyserini_optical.data import fingerprint_bitext, read_bitext
 from pyserini_optical.data.words import FOLDING, split_words
 from pyserini_optical.translation.translator import Spec, choose
 
@@ -60,7 +60,7 @@ class Dictionary:
                 for beginning in _beginnings(word):
                     self._beginnings[beginning].append(word)
         chosen = f"senses={options['senses']} reverse={options['reverse']}"
-        self.version = f"dictionary {FOLDING} {fingerprint(spec.what)[:16]} {chosen}"
+        self.version = f"dictionary {FOLDING} {fingerprint_bitext(spec.what)[:16]} {chosen}"
 
     def translate(self, texts: Sequence[str], ids: Sequence[str]) -> list[str]:
         """Translate word by word; a text without words stays as it is."""

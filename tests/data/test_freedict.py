@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyserini_optical.data import read_bitext
+from pyserini_optical.data import fingerprint_bitext, read_bitext
 from pyserini_optical.errors import InputError
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -40,6 +40,18 @@ def write(path: Path, entries: dict[str, str], *, again: str = "") -> Path:
     path.write_bytes(gzip.compress(content) if path.suffix == ".dz" else content)
     path.with_name(path.name.removesuffix(".dz").removesuffix(".dict") + ".index").write_text("".join(index))
     return path
+
+
+def test_its_fingerprint_knows_the_index(tmp_path: Path) -> None:
+    path = write(tmp_path / "freedict-swh-eng.dict", ENTRIES)
+    before = fingerprint_bitext(path)
+    assert fingerprint_bitext(path) == before
+    index = path.with_suffix(".index")
+    index.write_text(index.read_text().splitlines(keepends=True)[0])
+    assert fingerprint_bitext(path) != before
+    index.unlink()
+    with pytest.raises(InputError, match=r"freedict-swh-eng\.index: cannot be read"):
+        fingerprint_bitext(path)
 
 
 @pytest.mark.parametrize("name", ["freedict-swh-eng.dict", "freedict-swh-eng.dict.dz"])

@@ -130,6 +130,7 @@ BAD = {
     "half an iteration": ("epsilon: 1e-1", "iterations: 2.5", "iterations must be a whole number"),
     "no objective": ("objectives:", "objectives: []\nexclude:", "at least one objective"),
     "bad YAML": ("seed: 1", "seed: [1", "not YAML"),
+    "a key twice": ("seed: 1", "seed: 1\nseed: 2", "the key 'seed' stands in line .* and in line"),
     "a tab": ("seed: 1", "\tseed: 1", "not YAML"),
     "no such day": ("seed: 1", "seed: 2024-99-99", "not YAML"),
     "an object": ("seed: 1", "seed: !!python/object/apply:os.getpid []", "not YAML"),

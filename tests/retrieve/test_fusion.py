@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pyserini_optical.data import read_run, write_run
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate import evaluate
-from pyserini_optical.retrieve.fusion import METHODS, TUNED, Fusion, Run, fuse, tune_fusion
+from pyserini_optical.retrieve.fusion import METHODS, TUNED, Fusion, Norm, Run, fuse, tune_fusion
 
 Runs = tuple[Run, Run, dict[str, dict[str, int]]]
 
@@ -58,6 +59,19 @@ def test_every_method_fuses_runs_that_lack_topics(runs: Runs, method: str) -> No
     assert fused.keys() == good.keys()
     assert fused["3"].keys() == good["3"].keys()
     assert fused == fuse([good, fewer], fusion=Fusion(method))
+
+
+@pytest.mark.parametrize("norm", get_args(Norm))
+def test_a_run_without_any_hit_adds_nothing(runs: Runs, norm: Norm) -> None:
+    good, bad, qrels = runs
+    nothing: Run = {topic: {} for topic in good}
+    for method in METHODS:
+        for empty in (Run(), nothing):
+            fused = fuse([good, empty], fusion=Fusion(method, norm))
+            assert {topic: hits.keys() for topic, hits in fused.items()} == {t: hits.keys() for t, hits in good.items()}
+    tuned = tune_fusion([good, {"elsewhere": {"a": 1.0}}, bad], qrels, method="wsum", measure="RR@10", norm=norm)
+    assert norm == "min-max-inverted" or mrr(fuse([good, {}, bad], fusion=tuned), qrels) > mrr(bad, qrels)
+    assert fuse([nothing, {}]) == nothing
 
 
 @pytest.mark.parametrize("method", TUNED)
@@ -113,8 +127,18 @@ def test_mistakes_are_said(runs: Runs, tmp_path: Path) -> None:
         fuse([good, good], fusion=Fusion("wsum", parameters={"wights": [1.0, 2.0]}))
     with pytest.raises(InputError, match="do not fit"):
         fuse([good, good], fusion=Fusion("wsum", parameters={"weights": [1.0]}))
-    with pytest.raises(InputError, match="do not fit"):
-        fuse([good, good], fusion=Fusion("wsum", parameters={"weights": [1.0, "much"]}))
+    for method, parameters in (
+        ("wsum", {"weights": [1.0, "much"]}),
+        ("wsum", {"weights": {"a": 1.0}}),
+        ("wsum", {"weights": [[0.5], [0.5]]}),
+        ("rrf", {"k": "60"}),
+        ("rrf", {"k": None}),
+        ("gmnz", {"gamma": "x"}),
+        ("rbc", {"phi": "x"}),
+    ):
+        with pytest.raises(InputError, match="do not fit") as caught:
+            fuse([good, good], fusion=Fusion(method, parameters=parameters))
+        assert "\n" not in str(caught.value)
     (tmp_path / "bad.json").write_text('{"method": "wsum", "colour": 1}')
     for file in ("bad.json", "missing.json"):
         with pytest.raises(InputError, match=file):

@@ -6,6 +6,7 @@ import pytest
 
 from pyserini_optical.cli import main
 from pyserini_optical.errors import CheckpointError, InputError
+from pyserini_optical.models import load_encoder
 from pyserini_optical.models.glosses import add_glosses
 from pyserini_optical.models.transformer import load_transformer, save_transformer
 from pyserini_optical.translation import load_translator
@@ -35,6 +36,17 @@ def test_other_glosses_are_another_version(tiny: Path, tmp_path: Path) -> None:
     first = load_translator(f"glosses:{student(tiny, tmp_path / 'first', mashua='boat')}")
     second = load_translator(f"glosses:{student(tiny, tmp_path / 'second', mashua='ship')}")
     assert first.version != second.version
+
+
+def test_glosses_that_are_read_otherwise_are_another_version(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = student(tiny, tmp_path / "student", mashua="boat")
+    before = load_encoder(name).fingerprint, load_translator(f"glosses:{name}").version
+    monkeypatch.setattr("pyserini_optical.models.glosses.READING", "0")
+    after = load_encoder(name).fingerprint, load_translator(f"glosses:{name}").version
+    assert before[0] != after[0]
+    assert before[1] != after[1]
 
 
 def test_what_it_cannot_use_is_said(tiny: Path) -> None:
