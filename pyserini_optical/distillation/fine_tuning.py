@@ -186,7 +186,7 @@ def _start(recipe: FineTuningRecipe) -> Model:
     from transformers import set_seed
 
     from pyserini_optical.models.cross_encoder import start_cross_encoder
-    from pyserini_optical.models.late_interaction import load_late_interaction, project
+    from pyserini_optical.models.late_interaction import load_late_interaction, project, unweighed
     from pyserini_optical.models.transformer import load_transformer
 
     set_seed(recipe.seed)
@@ -194,7 +194,7 @@ def _start(recipe: FineTuningRecipe) -> Model:
         return start_cross_encoder(recipe.model, recipe.training.max_length)
     if not recipe.late_interaction:
         return load_transformer(recipe.model)
-    model = load_late_interaction(recipe.model)
+    model = unweighed(load_late_interaction(recipe.model))  # it will read documents too
     return project(model, recipe.projection) if recipe.projection is not None else model
 
 

@@ -24,10 +24,10 @@ from pyserini_optical.integration.modules import java_class
 Vectors = NDArray[np.float32]
 
 RECORD = "late-interaction.json"
+REMEDY = "remove the folder and export the token store again"
 _IDS = "docid"
 _ID, _TOKENS = "id", "tokens"
 _LUCENE = "org.apache.lucene"
-_REMEDY = "remove the folder and export the token store again"
 
 
 def needs_late_interaction() -> None:
@@ -149,12 +149,12 @@ class LuceneTokens:
         needs_late_interaction()
         folder = Path(folder)
         manifest = Manifest.load(folder / RECORD)
-        manifest.check(folder, _REMEDY)
-        with _java_errors(f"{folder}: damaged or of another Lucene; {_REMEDY}"):
+        manifest.check(folder, REMEDY)
+        with _java_errors(f"{folder}: damaged or of another Lucene; {REMEDY}"):
             reader = java_class(f"{_LUCENE}.index.DirectoryReader").open(_directory(folder))
         rows = {docid: row for row, (_, docid) in enumerate(read_lines(folder / _IDS))}
         if len(rows) != reader.maxDoc():
-            raise CheckpointError(f"{folder}: has {reader.maxDoc()} passages and {len(rows)} ids; {_REMEDY}")
+            raise CheckpointError(f"{folder}: has {reader.maxDoc()} passages and {len(rows)} ids; {REMEDY}")
         searcher = java_class(f"{_LUCENE}.search.IndexSearcher")(reader.getContext())
         dimension = int(manifest.parameters.get("dimension", 0))
         return cls(str(folder), rows, dimension, manifest.inputs.get("encoder", ""), searcher)
@@ -171,6 +171,11 @@ class LuceneTokens:
             Its token vectors, of unit length.
         rows : sequence of int
             Numbers of the passages.
+
+        Raises
+        ------
+        CheckpointError
+            Vectors that Lucene cannot read, or a score that unit vectors cannot have: a passage's are damaged.
         """
         if not len(query) or not rows:
             return [0.0] * len(rows)
@@ -187,8 +192,14 @@ class LuceneTokens:
         )
         first = hits(total(len(rows), relation.EQUAL_TO), [hit(row, 0.0) for row in rows])
         rescoring = rescorer.create(_TOKENS, [row.tolist() for row in query], similarity.DOT_PRODUCT)
-        found = {one.doc: one.score for one in rescoring.rescore(self._searcher, first, len(rows)).scoreDocs}
-        return [2 * found[row] - len(query) for row in rows]
+        damaged = f"{self.name}: the token vectors of a passage are damaged"
+        with _java_errors(f"{damaged}; {REMEDY}"):
+            found = {one.doc: one.score for one in rescoring.rescore(self._searcher, first, len(rows)).scoreDocs}
+        scores = [2 * found[row] - len(query) for row in rows]
+        most = 1.001 * float(np.linalg.norm(query, axis=1).sum())
+        if not all(score <= most for score in scores):  # NaN is not
+            raise CheckpointError(f"{damaged}; {REMEDY}")
+        return scores
 
 
 @contextmanager

@@ -22,10 +22,12 @@ from pyserini_optical.models.cross_encoder import is_cross_encoder
 from pyserini_optical.models.device import autocast, choose_device
 from pyserini_optical.models.fixed_dimensional import FixedDimensional, Vectors
 from pyserini_optical.models.late_interaction import (
+    has_word_weights,
     is_late_interaction,
     load_late_interaction,
     raw_tokens,
     token_dimension,
+    unweighed,
     weighs_queries,
 )
 from pyserini_optical.models.names import resolve_model
@@ -92,10 +94,12 @@ class Encoder:
         """The late-interaction model for ``queries`` or ``documents``; a pooled one's token vectors as they are."""
         name = self._name(role)
         if name not in self._late:
-            late = is_late_interaction(name)
-            self._late[name] = (
-                load_late_interaction(name, self.device) if late else raw_tokens(self._pooled_model(role))
-            )
+            if is_late_interaction(name):
+                model = load_late_interaction(name, self.device)
+                # A model that weighs queries would weigh documents too.
+                self._late[name] = model if name == self.name else unweighed(model)
+            else:
+                self._late[name] = raw_tokens(self._pooled_model(role))
             dimensions = {name: token_dimension(model) for name, model in self._late.items()}
             if len(set(dimensions.values())) > 1:
                 had = " and ".join(f"{name} of {dimension}" for name, dimension in dimensions.items())
@@ -134,7 +138,10 @@ class Encoder:
     @cached_property
     def token_fingerprint(self) -> str:
         """Fingerprint of the document encoder's token vectors: it says with which token stores this encoder works."""
-        return weights_fingerprint(self.document_model)
+        marks = [weights_fingerprint(self.document_model)]
+        if self.document_model != self.name and has_word_weights(self.document_model):
+            marks.append("unweighed")
+        return ":".join(marks)
 
     @cached_property
     def document_fingerprint(self) -> str:

@@ -23,6 +23,9 @@ from pyserini_optical.errors import CheckpointError
 
 Vectors = NDArray[np.float32]
 
+# Before the last projection; 4 MiB a text.
+_LONGEST = 2**20
+
 
 @dataclass(frozen=True)
 class FixedDimensional:
@@ -54,7 +57,7 @@ class FixedDimensional:
     Raises
     ------
     CheckpointError
-        A number is not a whole one in its range.
+        A number is not a whole one in its range, or the blocks are too long together.
     """
 
     repetitions: int = 20
@@ -64,11 +67,14 @@ class FixedDimensional:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        ranges = {"repetitions": (1, 1000), "bits": (0, 12), "dimension": (1, 4096), "final": (1, 2**20)}
+        ranges = {"repetitions": (1, 1000), "bits": (0, 8), "dimension": (1, 4096), "final": (1, 2**20)}
         for name, value in asdict(self).items():
             least, most = ranges.get(name, (0, 2**32))
             if not (value is None and name == "final") and not (type(value) is int and least <= value <= most):
                 raise CheckpointError(f"fixed_dimensional: {name} must be a whole number from {least} to {most}")
+        if self.repetitions * 2**self.bits * self.dimension > _LONGEST:
+            problem = f"repetitions × 2^bits × dimension must be at most {_LONGEST:,}"
+            raise CheckpointError(f"fixed_dimensional: {problem}; the paper's are 10,240 and less")
 
     def __str__(self) -> str:
         return "-".join(str(value) for value in asdict(self).values())

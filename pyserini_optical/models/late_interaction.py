@@ -42,7 +42,8 @@ def is_late_interaction(name: str) -> bool:
     # PyLate's earlier ones do not say what they are, but always which marker begins a query.
     if settings.get("model_type") in _MODEL_TYPES or "query_prefix" in settings:
         return True
-    return _is_stanford(name)
+    # Without that file it is damaged, and no single-vector model either.
+    return _is_stanford(name) or any(kind.endswith(".MultiVectorMask") for kind, _ in check_modules(name))
 
 
 def reading_fingerprint(name: str) -> str:
@@ -72,6 +73,10 @@ def load_late_interaction(name: str, device: str | None = None) -> MultiVectorEn
 
     if _is_stanford(name):
         _check_projection(name)
+    else:
+        for file in ("modules.json", "config_sentence_transformers.json"):
+            if find_file(name, file) is None:
+                raise CheckpointError(f"{name}: made for late interaction, without {file}; fetch or distil it again")
     model: MultiVectorEncoder = load_modules(MultiVectorEncoder, name, device)
     return model
 
@@ -164,6 +169,11 @@ def weighs_queries(model: MultiVectorEncoder) -> bool:
     from sentence_transformers.sentence_transformer.modules import WordWeights
 
     return isinstance(model[-1], WordWeights)
+
+
+def has_word_weights(name: str) -> bool:
+    """Tell whether a model, by its name, scores by weighted MaxSim."""
+    return any(kind.endswith(".WordWeights") for kind, _ in check_modules(name))
 
 
 def unweighed(model: MultiVectorEncoder) -> MultiVectorEncoder:

@@ -32,8 +32,8 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model",
 def weights_fingerprint(name: str) -> str:
     """Give the fingerprint of a model's weights and tokeniser, the same wherever the folder lies.
 
-    The weights of all its modules count, a projection's too, and of a late-interaction model the markers, lengths and
-    skipped tokens. A model of the hub is fetched if it is not in the cache.
+    The weights of all its modules count, a projection's too, of a late-interaction model the markers, lengths and
+    skipped tokens, and of glosses how they are read. A model of the hub is fetched if it is not in the cache.
 
     Raises
     ------
@@ -50,12 +50,17 @@ def weights_fingerprint(name: str) -> str:
             raise CheckpointError(f"{name}: no {file} {where}, so it has no fingerprint")
         files.append(found)
     files += [found for file in GLOSS_FILES if (found := find_file(name, file))]
-    further = [find_file(name, f"{folder}/model.safetensors") for _, folder in check_modules(name) if folder]
+    modules = check_modules(name)
+    further = [find_file(name, f"{folder}/model.safetensors") for _, folder in modules if folder]
     marks = [fingerprint(file) for file in [*files, *further] if file is not None]
     from pyserini_optical.models.late_interaction import is_late_interaction, reading_fingerprint
 
     if is_late_interaction(name):
         marks.append(reading_fingerprint(name))
+    if GLOSS_MODULE in dict(modules):
+        from pyserini_optical.models.glosses import READING
+
+        marks.append(READING)
     return ":".join(mark[:16] for mark in marks)
 
 
@@ -131,12 +136,6 @@ def load_transformer(name: str, device: str | None = None) -> SentenceTransforme
     from sentence_transformers import SentenceTransformer
 
     model: SentenceTransformer = load_modules(SentenceTransformer, name, device)
-    network = model.transformers_model
-    if network is not None and model.tokenizer is not None:
-        rows = network.get_input_embeddings().weight.shape[0]
-        if len(model.tokenizer) > rows:
-            problem = f"its tokeniser knows {len(model.tokenizer)} pieces, its weights {rows}"
-            raise CheckpointError(f"{name}: {problem}; fetch or distil it again")
     return model
 
 
@@ -152,12 +151,19 @@ def load_modules(kind: type[Any], name: str, device: str | None) -> Any:
         load = partial(kind._load_with_module_classes, module_classes={GLOSS_MODULE: GlossTransformer})
     try:
         with quiet():
-            return load(path, device=choose_device(device), model_kwargs=MODEL_SETTINGS)
+            model = load(path, device=choose_device(device), model_kwargs=MODEL_SETTINGS)
     except OpticalError:
         raise
     except Exception as error:  # transformers and safetensors raise many kinds for a broken folder
         problem = f"{name}: the model cannot be loaded ({first_line(error)})"
         raise CheckpointError(f"{problem}; fetch or distil it again") from None
+    network = model.transformers_model
+    if network is not None and model.tokenizer is not None:
+        rows = network.get_input_embeddings().weight.shape[0]
+        if len(model.tokenizer) > rows:
+            problem = f"its tokeniser knows {len(model.tokenizer)} pieces, its weights {rows}"
+            raise CheckpointError(f"{name}: {problem}; fetch or distil it again")
+    return model
 
 
 def check_folder(name: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ from pyserini_optical.errors import InputError
 from pyserini_optical.integration.lucene import work_beside
 from pyserini_optical.integration.lucene_tokens import (
     RECORD,
+    REMEDY,
     Vectors,
     is_lucene_tokens,
     needs_late_interaction,
@@ -62,7 +63,8 @@ def export_to_lucene(store: Pathish, index: Pathish) -> Path:
         inputs={"store": fingerprint(Path(store) / MANIFEST), "encoder": tokens.made_by},
         parameters={"dimension": tokens.dimension, "passages": len(tokens.docids)},
     )
-    if is_lucene_tokens(target) and Manifest.load(target / RECORD).matches(manifest):
+    if is_lucene_tokens(target) and (there := Manifest.load(target / RECORD)).matches(manifest):
+        there.check(target, REMEDY)
         say(f"{index}: is there already, made from the same store")
         return target
     if target.exists():

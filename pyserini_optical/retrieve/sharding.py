@@ -50,6 +50,8 @@ class CorpusFolder:
         What such a folder is called, with its article.
     self_checked : tuple of str
         Those of its files that hold checksums of their parts, or have them beside; the manifest has the others'.
+    open : callable, optional
+        Opens a folder that is whole, or raises CheckpointError, where checksums do not tell.
     """
 
     path: Pathish
@@ -57,6 +59,7 @@ class CorpusFolder:
     files: tuple[str, ...]
     what: str
     self_checked: tuple[str, ...] = ()
+    open: Callable[[Path], object] | None = None
 
     @property
     def _target(self) -> Path:
@@ -90,6 +93,8 @@ class CorpusFolder:
             return False
         try:
             found.check(target, "it is made again")
+            if self.open is not None:
+                self.open(target)
         except CheckpointError as error:
             say(str(error))
             return False

@@ -18,7 +18,15 @@ from pyserini_optical.retrieve.ray_engine import choose_engine
 from pyserini_optical.retrieve.residual_codes import ResidualCodes
 from pyserini_optical.retrieve.sharding import CorpusFolder, Part, docid_file
 from pyserini_optical.retrieve.shards import Shards
-from pyserini_optical.retrieve.token_store import CHECKSUMS, CODEBOOK, OFFSETS, TOKENS, checksum, token_vectors
+from pyserini_optical.retrieve.token_store import (
+    CHECKSUMS,
+    CODEBOOK,
+    OFFSETS,
+    TOKENS,
+    TokenStore,
+    checksum,
+    token_vectors,
+)
 
 if TYPE_CHECKING:
     from pyserini_optical.models import Encoder
@@ -85,7 +93,7 @@ def encode_tokens(
     inputs = {"corpus": fingerprint(corpus), "encoder": encoder.token_fingerprint}
     manifest = Manifest(_STEP, inputs=inputs, parameters={"codes": codes}, machine=machine(encoder.device))
     files = ("docid", OFFSETS, TOKENS) + (() if codes == "float16" else (CODEBOOK,))
-    folder = CorpusFolder(store, manifest, files, "a token store", self_checked=(TOKENS,))
+    folder = CorpusFolder(store, manifest, files, "a token store", self_checked=(TOKENS,), open=TokenStore.open)
     workers = choose_engine(engine, encoder, token_vectors, part, device)
     if folder.is_made(part):
         return Path(store)

@@ -40,7 +40,7 @@ _BLOCK = 32
 
 def is_token_store(path: Pathish) -> bool:
     """Tell whether a path is a token store rather than an index or a corpus."""
-    return (Path(path) / OFFSETS).is_file()
+    return any((Path(path) / name).is_file() for name in (OFFSETS, TOKENS))
 
 
 @dataclass

@@ -121,7 +121,18 @@ def test_what_does_not_fit_is_said(work: Path, tiny: Path) -> None:
         whole = data.read_bytes()
         data.write_bytes(whole[:-9])
         assert "remove the folder and export the token store again" in rerank("late")
+        if file == "docid":
+            again = command(version, work, *given)
+            assert again.returncode == 1
+            assert "remove the folder and export the token store again" in again.stderr
         data.write_bytes(whole)
+    # What has another length, and numbers that no unit vector has, where the file is as long as it was.
+    data = next((work / "lucene-bad").glob("*.dvd"))
+    whole = data.read_bytes()
+    for start, count in ((200, len(whole) - 400), (2000, 16)):
+        data.write_bytes(whole[:start] + b"\x60" * count + whole[start + count :])
+        assert "the token vectors of a passage are damaged" in rerank("late")
+    data.write_bytes(whole)
     shutil.rmtree(work / "lucene-bad")
     (work / "lucene-bad").mkdir()
     assert "is there already; remove it or name another directory" in command(version, work, *given).stderr

@@ -124,7 +124,7 @@ def test_the_length_is_that_of_the_shape() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("repetitions", 0), ("bits", -1), ("bits", 13), ("dimension", 2.5), ("final", 0), ("seed", None), ("seed", True)],
+    [("repetitions", 0), ("bits", -1), ("bits", 9), ("dimension", 2.5), ("final", 0), ("seed", None), ("seed", True)],
 )
 def test_an_impossible_shape_is_refused(name: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"fixed_dimensional: {name} must be a whole number from"):
@@ -133,6 +133,11 @@ def test_an_impossible_shape_is_refused(name: str, value: object, tmp_path: Path
     with pytest.raises(CheckpointError, match=rf"optical\.json: damaged \(fixed_dimensional: {name} must be") as caught:
         Provenance.load(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_blocks_that_are_too_long_together_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="must be at most 1,048,576; the paper's are 10,240"):
+        FixedDimensional(repetitions=1000, bits=8, dimension=8)
 
 
 def test_the_shape_is_kept_in_the_checkpoint(tmp_path: Path) -> None:

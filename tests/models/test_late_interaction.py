@@ -320,6 +320,45 @@ def test_markers_of_a_pooled_model_are_read_in_every_way(tiny: Path, tmp_path: P
     )
 
 
+@pytest.mark.parametrize("file", ["modules.json", "config_sentence_transformers.json"])
+def test_without_its_configuration_it_is_refused(file: str, late: Path) -> None:
+    (late / file).unlink()
+    encoder = load_encoder(str(late), "cpu")
+    assert encoder.late_interaction
+    for encode in (encoder.query_tokens, encoder.encode_passages):
+        with pytest.raises(CheckpointError, match=f"late: made for late interaction, without {file}; fetch"):
+            encode(["the river"])
+
+
+def test_a_tokeniser_that_knows_more_pieces_than_the_weights(late: Path) -> None:
+    settings = json.loads((late / "tokenizer.json").read_text())
+    rows = len(load_late_interaction(str(late), "cpu").tokenizer)
+    settings["added_tokens"].append(
+        dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+        | {"id": rows, "content": "zzfoo"}
+    )
+    (late / "tokenizer.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=f"its tokeniser knows {rows + 1} pieces, its weights {rows}"):
+        load_late_interaction(str(late), "cpu")
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_documents_are_not_weighed(late: Path, tmp_path: Path) -> None:
+    plain = load_encoder(str(late), "cpu")
+    model = load_late_interaction(str(late), "cpu")
+    weigh_queries(model, ["the old river", "the old boat", "the", "boat"])
+    save_transformer(model, tmp_path / "weighed")
+    # The document encoder of another student.
+    shutil.copytree(late, tmp_path / "student")
+    Provenance(documents=str(tmp_path / "weighed")).save(tmp_path / "student")
+    student = load_encoder(str(tmp_path / "student"), "cpu")
+    for found, wanted in zip(student.passage_tokens(TEXTS), plain.passage_tokens(TEXTS), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    # Stores from before this were of weighed vectors.
+    assert student.token_fingerprint == f"{weights_fingerprint(str(tmp_path / 'weighed'))}:unweighed"
+    assert plain.token_fingerprint == weights_fingerprint(str(late))
+
+
 @pytest.mark.usefixtures("in_float32")
 def test_queries_weigh_what_is_rare_more(late: Path, tmp_path: Path) -> None:
     model = load_late_interaction(str(late), "cpu")

@@ -113,6 +113,22 @@ def test_a_corpus_without_a_token(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("codes", ["float16", "2-bit"])
+def test_one_that_is_cut_off_is_made_again(
+    codes: Codes, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = encode_tokens(made_up(), corpus, tmp_path / "store", codes=codes)
+    before = contents(folder)
+    for damage in ("tokens.npy", "offsets.npy"):
+        path = folder / damage
+        path.write_bytes(path.read_bytes()[:-300])
+        encode_tokens(made_up(), corpus, folder, codes=codes)
+        assert damage in capsys.readouterr().err
+        assert contents(folder) == before
+    (folder / "offsets.npy").unlink()
+    assert is_token_store(folder)  # and is said to be none that is whole
+
+
 @pytest.mark.parametrize("damage", ["tokens", "offsets", "docid", "missing", "pickled", "codebook", "manifest"])
 def test_a_damaged_store_is_said(damage: str, corpus: Path, tmp_path: Path) -> None:
     folder = encode_tokens(made_up(), corpus, tmp_path / "store", codes="2-bit")
