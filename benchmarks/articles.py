@@ -19,22 +19,21 @@ from pyserini_optical.data import read_corpus, read_qrels, write_text
 from pyserini_optical.errors import OpticalError
 
 
-def by_article(qrels: Path, corpus: Path) -> dict[str, list[str]]:
-    """Give each topic all passages of its relevant articles; raise OpticalError for a passage that the corpus lacks."""
+def by_article(qrels: Path, corpus: Path) -> dict[str, dict[str, int]]:
+    """Judge all passages of relevant articles as relevant; raise OpticalError for one that the corpus lacks."""
     titles: dict[str, str] = {}
     articles: dict[str, list[str]] = defaultdict(list)
     for passage in read_corpus(corpus):
         titles[passage.id] = passage.title
         articles[passage.title].append(passage.id)
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, int]] = {}
     for topic, judged in read_qrels(qrels).items():
-        relevant: dict[str, None] = {}
+        found[topic] = dict.fromkeys(judged, 0)
         for one, grade in judged.items():
             if one not in titles:
                 raise OpticalError(f"{qrels}: passage {one!r} of topic {topic!r} is not in {corpus}; give its corpus")
             if grade > 0:
-                relevant.update(dict.fromkeys(articles[titles[one]] if titles[one] else [one]))
-        found[topic] = [*relevant]
+                found[topic] |= dict.fromkeys(articles[titles[one]] if titles[one] else [one], 1)
     return found
 
 
@@ -48,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         found = by_article(given.qrels, given.corpus)
         with write_text(given.output) as stream:
-            for topic, passages in found.items():
-                stream.writelines(f"{topic} 0 {passage} 1\n" for passage in passages)
+            for topic, judged in found.items():
+                stream.writelines(f"{topic} 0 {passage} {grade}\n" for passage, grade in judged.items())
     except OpticalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -20,13 +20,14 @@ def test_every_passage_of_a_relevant_article_counts(tmp_path: Path, capsys: pyte
     corpus.write_text(
         "".join(json.dumps({"id": one, "title": title, "text": "water"}) + "\n" for one, title in titles.items())
     )
-    qrels.write_text("1 0 a2 1\n1 0 b1 0\n2 0 c1 1\n3 0 b1 1\n3 0 a1 2\n")
+    qrels.write_text("1 0 a2 1\n1 0 b1 0\n2 0 c1 1\n3 0 b1 1\n3 0 a1 2\n4 0 b1 0\n")
     assert module.main([str(qrels), str(corpus), str(output)]) == 0
     found = [line.split() for line in output.read_text().splitlines()]
-    assert [(topic, passage) for topic, _, passage, _ in found] == [
+    assert {(topic, passage) for topic, _, passage, grade in found if grade == "1"} == {
         *(("1", "a1"), ("1", "a2"), ("2", "c1"), ("3", "b1"), ("3", "a1"), ("3", "a2"))
-    ]
-    assert {grade for *_, grade in found} == {"1"}
+    }
+    # What is judged irrelevant stays: a topic with nothing else counts as zero, as it did.
+    assert [(topic, passage) for topic, _, passage, grade in found if grade == "0"] == [("1", "b1"), ("4", "b1")]
 
     output.unlink()
     qrels.write_text("1 0 elsewhere 1\n")
