@@ -7,7 +7,7 @@ import argparse
 from pyserini_optical.cli.settings import add_settings
 
 HELP = "run a whole experiment: encoders and baselines on one collection, compared; goes on after an interruption"
-EXAMPLE = "pyserini-optical study runs/afriqa-sw/study.yaml --set data=../shared/data"
+EXAMPLE = "pyserini-optical study pyserini_optical/quickstart/study.yaml --set language=es"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
