@@ -16,9 +16,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pyserini_optical.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Pathish = str | PathLike[str]
 
@@ -31,7 +34,48 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def _reader(path: Path) -> io.BufferedIOBase:
     if path.suffix in (".gz", ".dz"):  # dictzip's files are gzip's too
         return gzip.open(path, "rb")
-    return lzma.open(path, "rb") if path.suffix == ".xz" else open(path, "rb")
+    return io.BufferedReader(_Xz(path)) if path.suffix == ".xz" else open(path, "rb")
+
+
+class _Xz(io.RawIOBase):
+    """The streams of an ``.xz`` file, one behind the other; ``lzma.open`` would pass over one that is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115
+        self._stream = lzma.LZMADecompressor()
+        self._read = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        while not self._stream.eof or self._next():
+            if self._stream.needs_input and not (self._read or self._more()):
+                raise EOFError("it ends before its last stream does")
+            part, self._read = self._stream.decompress(self._read, len(view)), b""
+            if part:
+                view[: len(part)] = part
+                return len(part)
+        return 0
+
+    def _next(self) -> bool:
+        """Go on with the next stream, behind zeros that fill up, if there is one."""
+        self._read = self._stream.unused_data.lstrip(b"\0")
+        while not self._read:
+            if not self._more():
+                return False
+            self._read = self._read.lstrip(b"\0")
+        self._stream = lzma.LZMADecompressor()
+        return True
+
+    def _more(self) -> bool:
+        self._read = self._file.read(io.DEFAULT_BUFFER_SIZE)
+        return bool(self._read)
 
 
 @contextmanager
@@ -107,16 +151,17 @@ def check_output(path: Pathish) -> None:
 def write_beside(path: Pathish) -> Iterator[Path]:
     """Give a temporary path in the same directory, renamed to ``path`` when the block ends well and removed otherwise.
 
-    The suffix is kept, so that compressing writers choose the right format. Parent directories are made. What a killed
-    process left of the same file is removed. The bytes are on the disk before the name is.
+    Of a symbolic link, its target's. The suffix is kept, so that compressing writers choose the right format. Parent
+    directories are made. What a killed process left of the same file is removed. The bytes are on the disk before the
+    name is.
 
     Raises
     ------
     InputError
         ``path`` is a directory or a device, or the directory that would hold it cannot be written to.
     """
-    path = Path(path)
     check_output(path)
+    path = Path(os.path.realpath(path))  # of a link what it leads to is written: /dev/stdout would be replaced
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)

@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 # What file systems without locks answer, some network file systems among them.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
+_NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 # Seconds a part waits where another that is just ending has the shared lock alone for a moment.
 _PATIENCE = 2.0
 
@@ -77,7 +79,7 @@ def only_process(output: Pathish, part: tuple[int, int] | None = None) -> Iterat
                 _take(own, f"{os.fspath(output)}, part {part[0]}/{part[1]}", stack)
         except OSError as error:
             # A folder that is there may need no writing: all may be made already.
-            if not target.is_dir():
+            if not target.is_dir() or error.errno not in _NO_WRITING:
                 remedy = "choose an output directory that can be written to"
                 raise InputError(f"cannot be written ({error.strerror})", path=output, remedy=remedy) from None
         yield
@@ -123,9 +125,11 @@ def _take(lock: Path, output: Pathish, stack: ExitStack, *, shared: bool = False
     """Hold the lock until the stack is left."""
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     until = time.monotonic() + (_PATIENCE if shared else 0)
+    tried = stack.enter_context(ExitStack())
     while True:
+        tried.close()  # or a long wait would open a file a turn
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        stack.callback(os.close, descriptor)
+        tried.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -175,6 +175,41 @@ def test_a_device_is_not_replaced(tmp_path: Path) -> None:
     assert fifo.is_fifo()
 
 
+def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to("real/there.txt")
+    for text in ("first", "second"):
+        with write_text(link) as file:
+            file.write(text)
+        assert link.is_symlink()
+        assert (tmp_path / "real" / "there.txt").read_text() == text
+    assert names(tmp_path) == {"real", "link.txt"}
+    assert names(tmp_path / "real") == {"there.txt"}
+
+
+def test_waiting_opens_no_more_and_more_files(tmp_path: Path) -> None:
+    holder = start(HOLD, tmp_path / "out")
+    assert holder.stdin is not None
+    threading.Timer(1.5, holder.stdin.close).start()
+    before = len(os.listdir("/proc/self/fd"))
+    most = []
+    timer = threading.Timer(1.0, lambda: most.append(len(os.listdir("/proc/self/fd"))))
+    timer.start()
+    with waiting(), only_process(tmp_path / "out"):
+        timer.join()
+        assert most[0] <= before + 3
+    holder.wait()
+
+
+def test_too_many_open_files_do_not_let_a_second_process_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    full = OSError(errno.EMFILE, "Too many open files")
+    monkeypatch.setattr("pyserini_optical.data.locks._take", lambda *args, **options: (_ for _ in ()).throw(full))
+    with pytest.raises(InputError, match="Too many open files"), only_process(tmp_path / "there"):
+        pass
+
+
 def test_it_waits_where_it_shall(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "out")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
+import lzma
 import math
 import random
 from pathlib import Path
@@ -47,6 +48,20 @@ def test_round_trip(tmp_path: Path, run: dict[str, dict[str, float]], suffix: st
     assert read == run
     assert list(read) == list(run)
     assert all(list(read[topic]) == [passage for passage, _ in order_hits(run[topic])] for topic in run)
+
+
+@pytest.mark.parametrize("end", [b"", b"\0" * 8])
+def test_every_stream_of_a_compressed_file_is_read(tmp_path: Path, end: bytes) -> None:
+    first, second = (lzma.compress(f"{topic} Q0 p 1 1.0 x\n".encode()) for topic in "12")
+    path = tmp_path / "run.txt.xz"
+    path.write_bytes(first + end + second + end)
+    assert read_run(path).keys() == {"1", "2"}
+    middle = len(second) // 2
+    damaged = second[:middle] + bytes([second[middle] ^ 1]) + second[middle + 1 :]
+    for more in (damaged, second[:-3], b"2 Q0 p 1 1.0 x\n"):
+        path.write_bytes(first + end + more)
+        with pytest.raises(InputError, match=r"run\.txt\.xz:\d: damaged or truncated compressed file"):
+            read_run(path)
 
 
 def test_heavy_ties_are_ordered_as_by_trec_eval() -> None:
