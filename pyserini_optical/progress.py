@@ -31,7 +31,7 @@ def results() -> Console:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 200
+        console.width = 10_000
     return console
 
 

@@ -156,8 +156,9 @@ def evaluate(
 
     .. math:: \mathrm{DCG}@k = \sum_{i=1}^{k} \frac{\max(0, \mathrm{rel}_i)}{\log_2(i + 1)},
 
-    divided by its largest possible value. A topic without a relevant document scores zero. ``RankDistance@k`` is for
-    collections in which the relevant documents of a topic say the same in several languages (LAReQA),
+    divided by its largest possible value. A topic without a relevant document scores zero, but where a measure looks
+    for answers (``R@2kt``). ``RankDistance@k`` is for collections in which the relevant documents of a topic say the
+    same in several languages (LAReQA),
 
     .. math:: \max_d r_d - \min_d r_d, \qquad r_d = k + 1 \text{ below rank } k,
 

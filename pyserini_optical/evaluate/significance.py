@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -126,7 +127,8 @@ def contrast_runs(
     differences = np.stack([values[run][measure] - values[other][measure] for measure, run, other in keys], axis=1)
     lows, highs = bootstrap_interval(differences, seed=seed)
     if test == "fisher":
-        p = randomisation_test(differences, seed=seed).reshape(len(measures), len(pairs))
+        drawn = randomisation_test(differences, seed=seed, resamples=assignments(len(pairs), alpha))
+        p = drawn.reshape(len(measures), len(pairs))
     else:
         ranx_test = _student if test == "student" else _tukey
         p = np.array([ranx_test({run: values[run][measure] for run in values}, pairs) for measure in measures])
@@ -153,6 +155,15 @@ def contrast_runs(
             keys, differences.T, better, lows, highs, p.flat, adjusted.flat, strict=True
         )
     ]
+
+
+def assignments(pairs: int, alpha: float) -> int:
+    """Give how many random assignments a family of so many comparisons wants.
+
+    With fewer than pairs / alpha no difference, however large, could be significant by Holm's correction. A million
+    are the most.
+    """
+    return min(max(RESAMPLES, math.ceil(2 * pairs / alpha) - 1), 1_000_000)
 
 
 def randomisation_test(differences: Array, *, seed: int, resamples: int = RESAMPLES) -> Array:
@@ -304,9 +315,14 @@ def _chunks(total: int) -> Iterator[int]:
 def _student(values: Mapping[str, Array], pairs: Sequence[tuple[str, str]]) -> list[float]:
     from ranx.statistical_tests import paired_student_t_test
 
+    found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # identical runs have no variance: NaN, which means that nothing differs
-        return [_defined(paired_student_t_test(values[run], values[other])[0]) for run, other in pairs]
+        for run, other in pairs:
+            difference = values[run] - values[other]
+            difference[np.abs(difference) <= _TIE] = 0.0
+            found.append(_defined(paired_student_t_test(difference, np.zeros_like(difference))[0]))
+    return found
 
 
 def _tukey(values: Mapping[str, Array], pairs: Sequence[tuple[str, str]]) -> list[float]:

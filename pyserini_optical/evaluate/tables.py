@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pyserini_optical.evaluate.measures import parse_measure
-from pyserini_optical.evaluate.significance import CONFIDENCE, RESAMPLES
+from pyserini_optical.evaluate.significance import CONFIDENCE, assignments
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -32,6 +32,8 @@ _LETTERS = "abcdefghijklmnoprstuvwxyz"
 _RAISED = str.maketrans(_LETTERS + ",", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ˒")
 _SHOWN = 10
 _TERMINAL_ROWS = 20
+# Characters of a run's name that stand in a line at least.
+_NAME = 12
 
 
 def to_terminal(comparison: Comparison) -> Group:
@@ -46,7 +48,8 @@ def to_terminal(comparison: Comparison) -> Group:
         for index, name in enumerate(header):
             # On a narrow terminal the names of the runs are folded, never the numbers.
             if index < left:
-                made.add_column(Text(name), overflow="fold")
+                longest = max((len(str(row[index])) for row in rows), default=0)
+                made.add_column(Text(name), overflow="fold", min_width=min(longest, _NAME))
             else:
                 made.add_column(Text(name), justify="right", no_wrap=True)
         for row in rows:
@@ -160,7 +163,7 @@ def notes(comparison: Comparison) -> list[str]:
             f"two-sided, {inference.corrected}'s correction over the {_count(pairs, 'comparison')} of each measure"
         )
         how = {
-            "fisher": f"{corrected}, {RESAMPLES:,} random assignments, seed {inference.seed}",
+            "fisher": f"{corrected}, {assignments(pairs, inference.alpha):,} random assignments, seed {inference.seed}",
             "student": corrected,
             "tukey": f"over all {len(comparison.scores)} runs, so without further correction",
         }[inference.test]
@@ -176,19 +179,33 @@ def notes(comparison: Comparison) -> list[str]:
     lower = [measure for measure in comparison.measures if parse_measure(measure).sign < 0]
     if lower:
         lines.append(f"Less is better: {', '.join(lower)}.")
+    lines += _notes_on_topics(comparison)
+    for language, part in comparison.languages.items():
+        lines += [f"{language}: {line}" for line in _notes_on_topics(part)]
+    return lines
+
+
+def _notes_on_topics(comparison: Comparison) -> list[str]:
+    """Say of each run which topics it lacks or has besides, and what lies between its seeds."""
+    total = len(comparison.topics)
+    lower = any(parse_measure(measure).sign < 0 for measure in comparison.measures)
+    worst = "zero (where less is better, as the most)" if lower else "zero"
+    lines = []
     for run, scores in comparison.scores.items():
         if scores.seeds:
             spread = ", ".join(f"{measure} ± {statistics.stdev(means):.4f}" for measure, means in scores.seeds.items())
             lines.append(f"{run} is the mean of {scores.runs} runs; standard deviation between them: {spread}.")
         if scores.missing:
             missing = f"{len(scores.missing)} of {_count(total, 'topic')}"
-            lines.append(f"{run} has no hits for {missing}, counted as zero: {_listed(scores.missing)}.")
+            lines.append(f"{run} has no hits for {missing}, counted as {worst}: {_listed(scores.missing)}.")
         if scores.ignored:
             ignored = _count(len(scores.ignored), "topic")
             lines.append(f"{run} has {ignored} outside the qrels, ignored: {_listed(scores.ignored)}.")
     if comparison.unanswerable:
         topics = _count(len(comparison.unanswerable), "topic")
-        lines.append(f"Without a relevant document, zero for every run: {topics}: {_listed(comparison.unanswerable)}.")
+        reading = any(parse_measure(measure).reads_answers for measure in comparison.measures)
+        value = "" if lower or reading else ", zero for every run"
+        lines.append(f"Without a relevant document{value}: {topics}: {_listed(comparison.unanswerable)}.")
     return lines
 
 

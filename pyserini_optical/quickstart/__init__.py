@@ -43,7 +43,7 @@ def quickstart(work: Pathish = "work/quickstart") -> None:
         compared[language] = run_study(HOME / "study.yaml", work / code, settings=[f"language={code}"], work=work)
     console = results()
     for language, comparison in compared.items():
-        console.rule(f"{language} questions against English passages")
+        console.print(f"\n{language} questions against English passages", style="bold")
         console.print(to_terminal(comparison))
     console.print(_next_steps(work), markup=False, soft_wrap=True)
 

@@ -14,6 +14,7 @@ from pyserini_optical import InputError, compare
 from pyserini_optical.cli import compare as command
 from pyserini_optical.evaluate import Comparison, to_csv, to_json, to_latex, to_markdown, to_terminal
 from pyserini_optical.evaluate.comparison import run_name
+from pyserini_optical.progress import results
 
 TOPICS = [f"{number:02d}" for number in range(40)]
 QRELS = {topic: {"gold": 1} for topic in TOPICS}
@@ -193,6 +194,27 @@ def test_less_rank_distance_is_better() -> None:
     assert "| a | fair | **1.0000**ᵇ | **1.0000**ᵇ |" in markdown
     assert "| b | biased | 3.0000 | 0.7500 |" in markdown
     assert "Less is better: RankDistance@10." in markdown
+    # Nothing found is no ranking without bias.
+    few = compare({**qrels, "no": {"en": 0}}, {"few": dict([*fair.items()][1:])}, measures=["RankDistance@10"])
+    topic = TOPICS[0]
+    assert few.scores["few"].values["RankDistance@10"][list(few.topics).index(topic)] == 10
+    text = to_markdown(few)
+    assert "has no hits for 2 of 41 topics, counted as zero (where less is better, as the most): " in text
+    assert "Without a relevant document: 1 topic: no." in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, None])
+def test_runs_keep_their_names_on_any_terminal(width: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = {f"a-run-of-number-{number}": RUNS["bm25"] for number in range(12)}
+    console = results()
+    if width is not None:
+        console.width = width
+    console.print(to_terminal(compare(QRELS, runs, measures=["RR", "RR@10", "nDCG@10", "P@1", "R@100", "AP"])))
+    out = capsys.readouterr().out
+    assert all("a-run-of-num" in line for line in out.splitlines() if line.strip().startswith(("a ", "b ")))
+    if width is None:
+        assert all(name in out for name in runs)
+        assert "…" not in out
 
 
 def test_the_table_as_csv() -> None:

@@ -53,6 +53,16 @@ def test_languages_with_their_own_topics_are_joined(reports: dict[str, Path], tm
     assert {name: len(part["topics"]) for name, part in content["languages"].items()} == {"sw": 30, "ha": 10}
 
 
+def test_what_was_said_of_each_language_is_said_again(tmp_path: Path) -> None:
+    qrels = {topic: {"gold": 1} for topic in SWAHILI} | {"none": {"gold": 0}}
+    compare(qrels, {"optical": made(1, SWAHILI[3:]), "bm25": made(2, SWAHILI)}, report=tmp_path / "sw")
+    hausa = study(tmp_path / "ha", {"optical": 2, "bm25": 5}, HAUSA)
+    text = to_markdown(pool({"sw": tmp_path / "sw" / "report.json", "ha": hausa}))
+    assert "sw: optical has no hits for 4 of 31 topics, counted as zero: none, sw0, sw1, sw2." in text
+    assert "sw: Without a relevant document, zero for every run: 1 topic: none." in text
+    assert "ha: " not in text
+
+
 def test_parallel_topics_count_once(tmp_path: Path) -> None:
     # Taken for 4 × 12 topics, a difference that the draw of 12 topics made would look like more than chance.
     rng = np.random.default_rng(0)

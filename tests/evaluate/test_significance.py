@@ -12,6 +12,7 @@ from scipy import stats
 from pyserini_optical.evaluate.significance import (
     RESAMPLES,
     Test,
+    assignments,
     benjamini_hochberg,
     bootstrap_interval,
     contrast_runs,
@@ -119,6 +120,27 @@ def test_student_agrees_with_scipy() -> None:
     family = np.array([contrast.p for contrast in contrasts if contrast.measure == "RR@10"])
     adjusted = [contrast.adjusted for contrast in contrasts if contrast.measure == "RR@10"]
     np.testing.assert_allclose(adjusted, holm(family))
+
+
+def test_students_test_takes_rounding_for_no_difference() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random(40)
+    rounded = {"a": {"RR": values}, "b": {"RR": np.nextafter(values, 2)}, "c": {"RR": values - 1e-10}}
+    for contrast in contrast_runs(rounded, [("a", "b"), ("a", "c")], test="student"):
+        assert contrast.p == 1
+        assert not contrast.significant
+
+
+def test_large_families_get_as_many_assignments_as_they_want() -> None:
+    rng = np.random.default_rng(0)
+    values = {f"run{number}": {"RR": rng.random(60) * 0.01 + number * 0.02} for number in range(33)}
+    pairs = [(run, other) for run in values for other in values if run < other]
+    assert len(pairs) == 528
+    assert assignments(528, 0.05) == 21_119
+    assert assignments(26, 0.05) == RESAMPLES
+    found = {(one.run, one.other): one for one in contrast_runs(values, pairs)}
+    assert found["run0", "run32"].significant
+    assert found["run0", "run32"].p == 1 / 21_120
 
 
 def test_tukey_looks_at_all_runs_even_against_a_baseline() -> None:
