@@ -43,7 +43,8 @@ def read_relevance(path: Pathish) -> list[Question]:
     """Read questions, ``question⇥passage id⇥answer⇥answer…`` a line (the answers may be left out), or JSONL.
 
     A file that ends in ``.jsonl``, ``.jsonl.gz`` or ``.jsonl.xz`` has objects with ``question``, ``passage`` and
-    perhaps ``answers`` and ``negatives``, lists of texts and of passage ids; other keys are passed over.
+    perhaps ``answers`` and ``negatives``, lists of texts and of passage ids; other keys are passed over. A question
+    that stands with several passages has all of them, one as its own.
 
     Raises
     ------
@@ -55,7 +56,13 @@ def read_relevance(path: Pathish) -> list[Question]:
     questions = list(_objects(path) if suffix == ".jsonl" else _columns(path))
     if not questions:
         raise InputError("holds no questions", path=path, remedy="check that it is the right file")
-    return questions
+    relevant: dict[str, dict[str, None]] = {}
+    for question in questions:
+        relevant.setdefault(question.text, {})[question.passage] = None
+    return [
+        question._replace(others=tuple(other for other in relevant[question.text] if other != question.passage))
+        for question in questions
+    ]
 
 
 def read_judged(topics: Pathish, qrels: Pathish) -> dict[str, Question]:

@@ -14,6 +14,7 @@ from pyserini_optical.data.fields import is_folder_name
 from pyserini_optical.data.relevance import Question, read_relevance
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.distillation.checkpoint import Checkpoint
+from pyserini_optical.distillation.lessons import check_model
 from pyserini_optical.distillation.negatives import check_passages, corpus_key, mine_negatives
 from pyserini_optical.distillation.recipe import TrainingRecipe
 from pyserini_optical.errors import RecipeError
@@ -192,6 +193,7 @@ def _start(recipe: FineTuningRecipe) -> Model:
     set_seed(recipe.seed)
     if recipe.cross_encoder:
         return start_cross_encoder(recipe.model, recipe.training.max_length)
+    check_model(recipe.model, late_interaction=recipe.late_interaction)
     if not recipe.late_interaction:
         return load_transformer(recipe.model)
     model = unweighed(load_late_interaction(recipe.model))  # it will read documents too

@@ -18,7 +18,7 @@ from pyserini_optical.data import (
 from pyserini_optical.distillation.quick_lesson import QuickLesson, read_quick_lesson, without_files
 from pyserini_optical.distillation.recipe import Recipe
 from pyserini_optical.distillation.relevance import Lesson, read_lesson, without_paths
-from pyserini_optical.errors import InputError
+from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.progress import say
 
 
@@ -31,6 +31,23 @@ class Lessons(NamedTuple):
     quick: QuickLesson | None
 
 
+def check_model(name: str, *, late_interaction: bool) -> None:
+    """Refuse a model of another kind than what is made from it.
+
+    Raises
+    ------
+    RecipeError
+        It was made for late interaction and the recipe pools, or it is a cross-encoder.
+    """
+    from pyserini_optical.models.cross_encoder import is_cross_encoder
+    from pyserini_optical.models.late_interaction import is_late_interaction
+
+    if is_cross_encoder(name):
+        raise RecipeError(f"{name} is a cross-encoder, which has no vectors; name a retriever")
+    if not late_interaction and is_late_interaction(name):
+        raise RecipeError(f"{name} was made for late interaction; set late_interaction to true, or name another model")
+
+
 def read_lessons(recipe: Recipe) -> Lessons:
     """Read all that a recipe names, before anything is made.
 
@@ -38,7 +55,11 @@ def read_lessons(recipe: Recipe) -> Lessons:
     ------
     InputError
         A file cannot be used, or no sentence pair is left.
+    RecipeError
+        As :func:`check_model`, of teacher and student.
     """
+    for model in dict.fromkeys((recipe.teacher, recipe.student.model or recipe.teacher)):
+        check_model(model, late_interaction=recipe.late_interaction)
     development = read_bitext(recipe.development) if recipe.development else []
     exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
     exclude += [text for pair in development for text in (pair.foreign, pair.english)]

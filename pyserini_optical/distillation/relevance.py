@@ -144,9 +144,13 @@ def candidates(lesson: Lesson, setting: RelevanceRecipe, work: Path) -> list[lis
     """Give for each question its relevant passage and then those that BM25 finds with its translation."""
     if not setting.candidates:
         return [[question.passage] for question in lesson.english]
-    found = bm25_hits(lesson.english, setting.corpus, setting.candidates + 1, work)
+    depth = setting.candidates + 1 + max((len(question.others) for question in lesson.english), default=0)
+    found = bm25_hits(lesson.english, setting.corpus, depth, work)
     return [
-        [question.passage, *[hit for hit in hits if hit != question.passage][: setting.candidates]]
+        [
+            question.passage,
+            *[hit for hit in hits if hit not in (question.passage, *question.others)][: setting.candidates],
+        ]
         for question, hits in zip(lesson.english, found, strict=True)
     ]
 

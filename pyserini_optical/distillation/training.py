@@ -86,7 +86,7 @@ def train(
     title : str
         What the progress bar says.
     queries : collection of str
-        Columns besides the first that a late-interaction model reads as queries; it reads the others as documents.
+        Columns besides the first that the model reads as queries; it reads the others as documents.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def train(
         data_seed=seed,
         dataloader_pin_memory=False,
         dataloader_drop_last=count() > 1,  # what sentence-transformers wants there, and is unset below
-        **(_roles(model, dataset, queries) if isinstance(model, MultiVectorEncoder) else {}),
+        **({} if isinstance(model, CrossEncoder) else _roles(model, dataset, queries)),
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # a step is batch_size pairs; several GPUs want a process each
@@ -171,12 +171,14 @@ def _shared(sampler: Any) -> Any:
     return draw
 
 
-def _roles(model: MultiVectorEncoder, dataset: Dataset, queries: Collection[str]) -> dict[str, dict[str, str]]:
-    """What each text column is read as, for the collator, and the markers of queries and documents by column."""
+def _roles(
+    model: SentenceTransformer | MultiVectorEncoder, dataset: Dataset, queries: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """What each text column is read as, for the collator, and the prompts of queries and documents by column."""
     first, *others = [name for name in dataset.column_names if name != "label"]
     roles = {first: "query"} | {name: "query" if name in queries else "document" for name in others}
     prompts = {name: model.prompts[role] for name, role in roles.items() if model.prompts.get(role)}
-    return {"router_mapping": roles, "prompts": prompts}
+    return {"prompts": prompts} | ({"router_mapping": roles} if isinstance(model, MultiVectorEncoder) else {})
 
 
 def _kinds(model: Model) -> tuple[type[BaseTrainer], type[BaseTrainingArguments]]:

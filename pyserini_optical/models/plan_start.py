@@ -93,6 +93,8 @@ def _count(
 ) -> Counts:
     special = torch.tensor(list(student.tokenizer.all_special_ids), dtype=torch.long)
     english_special = torch.tensor(list(teacher.teacher.tokenizer.all_special_ids), dtype=torch.long)
+    # Both sides begin with the same words then, which translate nothing.
+    prompts = [_prompt_length(model) for model in (student, teacher.teacher)]
     total, parts = csr_matrix(shape), _Entries([], [], [])
     seen = np.zeros(shape[0], dtype=np.int64)
     met = np.zeros(shape[1], dtype=bool)
@@ -110,6 +112,8 @@ def _count(
             # What a late-interaction model adds to a query, its markers and [MASK]s, translates nothing.
             foreign_mask = ours.mask & ~torch.isin(foreign_ids, special).to(ours.mask.device)
             english_mask = theirs.mask & ~torch.isin(english_ids, english_special).to(theirs.mask.device)
+            for mask, length in zip((foreign_mask, english_mask), prompts, strict=True):
+                mask[:, :length] = False
             source, target = (functional.normalize(side.tokens.float(), dim=-1) for side in (theirs, ours))
             plan = coupling.plan(
                 1.0 - source @ target.transpose(1, 2), uniform_mass(english_mask), uniform_mass(foreign_mask)
@@ -127,6 +131,12 @@ def _count(
         if advance is not None:
             advance(len(numbers))
     return Counts(total + _added(parts, shape) if parts.shares else total, seen, met)
+
+
+def _prompt_length(model: SentenceTransformer | MultiVectorEncoder) -> int:
+    """Tokens at the beginning of every query that are a prompt's, with the special one before them."""
+    prompt = model.prompts.get("query")
+    return len(model.tokenizer(prompt)["input_ids"]) - 1 if prompt else 0
 
 
 class _Entries(NamedTuple):

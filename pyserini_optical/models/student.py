@@ -82,6 +82,8 @@ def extend_student(
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    if not texts:  # where no piece is new; transformers takes no empty list
+        return []
     encoded: Any = tokenizer(
         list(texts), add_special_tokens=False, truncation=True, max_length=max_length, padding=False
     )

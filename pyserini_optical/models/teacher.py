@@ -176,7 +176,7 @@ def query_features(
 ) -> dict[str, torch.Tensor]:
     """Tokenise sentences as a model reads queries, cut after so many tokens or where it cuts itself."""
     late = model.model_type == "MultiVectorEncoder"
-    how: dict[str, Any] = {"prompt": model.prompts.get("query"), "task": "query"} if late else {}
+    how: dict[str, Any] = {"prompt": model.prompts.get("query")} | ({"task": "query"} if late else {})
     usual = model.max_seq_length
     model.max_seq_length = min(max_length, usual or max_length)
     try:

@@ -85,7 +85,9 @@ def map_vectors(
     )
     with quiet():
         return SentenceTransformer(
-            modules=[*student.children(), Normalize(), dense, Normalize()], device=str(student.device)
+            modules=[*student.children(), Normalize(), dense, Normalize()],
+            device=str(student.device),
+            prompts=dict(student.prompts),
         )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from pyserini_optical.data import Manifest, fingerprint, write_text
+from pyserini_optical.data import Manifest, fingerprint, fingerprint_texts, write_text
 from pyserini_optical.errors import CheckpointError, InputError, OpticalError
 from pyserini_optical.models.device import choose_device
 from pyserini_optical.models.names import resolve_model
@@ -57,11 +57,34 @@ def weights_fingerprint(name: str) -> str:
 
     if is_late_interaction(name):
         marks.append(reading_fingerprint(name))
+    elif mark := _pooling_mark(name, modules):
+        marks.append(mark)
     if GLOSS_MODULE in dict(modules):
         from pyserini_optical.models.glosses import READING
 
         marks.append(READING)
     return ":".join(mark[:16] for mark in marks)
+
+
+def _pooling_mark(name: str, modules: list[tuple[str, str]]) -> str:
+    """Give a mark of pooling and prompts; none for means without prompts, which most models have."""
+    configured = (
+        read_configuration(name, f"{folder}/config.json") for kind, folder in modules if kind.endswith("Pooling")
+    )
+    pooled = [_pooling(config) for config in configured if isinstance(config, dict)]
+    settings = read_configuration(name, "config_sentence_transformers.json")
+    prompts = settings.get("prompts") if isinstance(settings, dict) else None
+    given = {role: prompt for role, prompt in prompts.items() if prompt} if isinstance(prompts, dict) else {}
+    plain = not given and pooled in ([], ["mean"])
+    return "" if plain else fingerprint_texts([json.dumps([pooled, given], sort_keys=True)])
+
+
+def _pooling(config: dict[str, Any]) -> str:
+    """Name a way of pooling, as releases of sentence-transformers have written it."""
+    flags = (key for key, value in config.items() if key.startswith("pooling_mode_") and value)
+    old = (flag.removeprefix("pooling_mode_").removesuffix("_tokens") for flag in flags)
+    mode = str(config.get("pooling_mode") or "+".join(sorted(old)))
+    return mode if config.get("include_prompt", True) else f"{mode} without prompts"
 
 
 def find_file(name: str, file: str) -> Path | None:

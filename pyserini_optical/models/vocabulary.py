@@ -136,9 +136,13 @@ def extend_tokenizer(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[str]) 
         extended.normalizer = normalizer
     special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     # Not the teacher's own class: on loading, BertTokenizer puts its English normaliser back.
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    made = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=extended,
         model_max_length=tokenizer.model_max_length,
         model_input_names=tokenizer.model_input_names,
         **special,
     )
+    # ColBERT's markers are special too, without a name of their own.
+    if markers := [token for token in tokenizer.all_special_tokens if token not in made.all_special_tokens]:
+        made.add_special_tokens({"additional_special_tokens": markers})
+    return made

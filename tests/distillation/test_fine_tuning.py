@@ -10,7 +10,8 @@ from pyserini_optical.distillation import FineTuningRecipe, fine_tune
 from pyserini_optical.distillation.negatives import mine_negatives
 from pyserini_optical.distillation.recipe import TrainingRecipe
 from pyserini_optical.errors import InputError, OpticalError, RecipeError
-from pyserini_optical.models.transformer import load_transformer
+from pyserini_optical.models.late_interaction import project
+from pyserini_optical.models.transformer import load_transformer, save_transformer
 
 PASSAGES = {
     "01": "The old farmer sees the river and the market.",
@@ -44,6 +45,18 @@ def make(tiny: Path, files: tuple[Path, Path], **changes: object) -> FineTuningR
 
 def test_questions_are_read(files: tuple[Path, Path]) -> None:
     assert read_relevance(files[0]) == QUESTIONS
+
+
+def test_a_question_with_several_passages_has_none_of_them_for_a_negative(tmp_path: Path) -> None:
+    (tmp_path / "both.tsv").write_text("Who?\tp1\nWhen?\tp3\nWho?\tp2\nWho?\tp1\n")
+    found = read_relevance(tmp_path / "both.tsv")
+    assert [question.others for question in found] == [("p2",), (), ("p1",), ("p2",)]
+
+
+def test_late_interaction_has_to_be_asked_for(tiny: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
+    save_transformer(project(load_transformer(str(tiny), "cpu"), 16), tmp_path / "late")
+    with pytest.raises(RecipeError, match="was made for late interaction; set late_interaction to true"):
+        fine_tune(make(tmp_path / "late", files), tmp_path / "toy")
 
 
 @pytest.mark.parametrize(

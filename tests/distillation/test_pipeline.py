@@ -12,12 +12,13 @@ import pytest
 import torch
 from toy_recipe import Make, weights
 
-from pyserini_optical.data import Manifest, Pair
+from pyserini_optical.data import Manifest, Pair, read_bitext
 from pyserini_optical.distillation import distill
 from pyserini_optical.distillation.development import MateRetrieval
 from pyserini_optical.errors import CheckpointError, InputError, RecipeError
 from pyserini_optical.models import load_encoder
-from pyserini_optical.models.transformer import load_transformer, weights_fingerprint
+from pyserini_optical.models.late_interaction import project
+from pyserini_optical.models.transformer import load_transformer, save_transformer, weights_fingerprint
 from pyserini_optical.objectives import DistillationLoss
 
 
@@ -120,6 +121,46 @@ def test_long_sentences_are_cut_where_the_models_cut_them(make: Make, tmp_path: 
     recipe = make(bitext=[str(bitext)], development=None, training={"epochs": 1, "max_length": 512})
     folder = distill(recipe, tmp_path / "toy")
     assert load_transformer(str(folder)).max_seq_length == 64
+
+
+@pytest.mark.parametrize("start", ["plans", "table", "pieces"])
+@pytest.mark.parametrize("foreign", ["the river", "... !"])
+def test_a_bitext_without_a_new_piece_will_do(make: Make, start: Any, foreign: str, tmp_path: Path) -> None:
+    bitext = tmp_path / "one.tsv"
+    bitext.write_text(f"{foreign}\ta boat\n")
+    recipe = make(bitext=[str(bitext)], development=None, student={"start": start}, training={"epochs": 1})
+    assert load_encoder(str(distill(recipe, tmp_path / "toy"))).encode_queries(["the river"]).shape == (1, 32)
+
+
+def test_a_prompt_is_the_students_too(make: Make, tiny: Path, tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher"
+    model = load_transformer(str(tiny), "cpu")
+    model.prompts = {"query": "the red river ", "document": "a "}
+    save_transformer(model, teacher)
+    folder = distill(make(teacher=str(teacher)), tmp_path / "toy")
+    assert load_transformer(str(folder)).prompts == model.prompts
+    # It was trained as it is asked: with its prompt it is nearer to its teacher than without.
+    scores = {}
+    for prompt in ("the red river ", ""):
+        student = load_transformer(str(folder), "cpu")
+        student.prompts = {"query": prompt, "document": ""}
+        pairs = read_bitext(make().development or "")
+        ours = student.encode_query([pair.foreign for pair in pairs], convert_to_numpy=True)
+        theirs = model.encode_query([pair.english for pair in pairs], convert_to_numpy=True)
+        scores[prompt] = float((ours * theirs).sum(axis=1).mean())
+    assert scores["the red river "] > scores[""]
+
+
+@pytest.mark.parametrize("part", ["teacher", "student"])
+def test_a_model_of_another_kind_is_refused(make: Make, tiny: Path, part: str, tmp_path: Path) -> None:
+    save_transformer(project(load_transformer(str(tiny), "cpu"), 16), tmp_path / "late")
+    model = str(tmp_path / "late")
+    changes: dict[str, Any] = {"teacher": model}
+    if part == "student":
+        changes = {"student": {"model": model, "vocabulary": None}}
+    with pytest.raises(RecipeError, match="was made for late interaction; set late_interaction to true"):
+        distill(make(**changes), tmp_path / "toy")
+    assert {path.name for path in tmp_path.iterdir()} == {"late"}
 
 
 def test_evaluation_text_is_not_trained_on(make: Make, toy_pairs: list[Pair], tmp_path: Path) -> None:

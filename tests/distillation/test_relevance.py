@@ -84,6 +84,22 @@ def test_candidates_are_the_relevant_passage_and_what_bm25_finds(setting: Releva
     assert candidates(lesson, replace(setting, candidates=0), tmp_path) == [row[:1] for row in found]
 
 
+def test_other_relevant_passages_are_no_candidates(setting: RelevanceRecipe, tmp_path: Path) -> None:
+    qrels = tmp_path / "qrels.txt"
+    lesson = read_lesson(setting, [])
+    found = candidates(lesson, setting, tmp_path)
+    others = {f"{n:02}": next(hit for hit in row[1:]) for n, row in enumerate(found)}
+    qrels.write_text(
+        Path(setting.qrels[0]).read_text() + "".join(f"{topic} 0 {hit} 1\n" for topic, hit in others.items())
+    )
+    lesson = read_lesson(replace(setting, qrels=[str(qrels)]), [])
+    again = candidates(lesson, replace(setting, qrels=[str(qrels)]), tmp_path)
+    assert [len(row) for row in again] == [4] * len(again)
+    for question, row in zip(lesson.english, again, strict=True):
+        assert question.others
+        assert not set(question.others) & set(row)
+
+
 def test_the_second_stage_brings_scores_nearer_to_the_teacher_s(
     recipe: Recipe, undisturbed: Path, tiny: Path, setting: RelevanceRecipe, tmp_path: Path
 ) -> None:

