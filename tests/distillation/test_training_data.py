@@ -99,7 +99,8 @@ def test_topics_with_qrels_and_a_table_of_their_foreign_form(folder: Path) -> No
         work=folder / "work",
     )
     assert read_relevance(made) == [
-        Question("Nani anaona soko?", passage, ("farmer",), ("03", "04")) for passage in ("01", "05")
+        Question("Nani anaona soko?", passage, ("farmer",), ("03", "04"), (other,))
+        for passage, other in (("01", "05"), ("05", "01"))
     ]
 
 
