@@ -110,9 +110,12 @@ def _check_keys(node: yaml.Node) -> None:
     if isinstance(node, yaml.MappingNode):
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
-            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and lines.setdefault(name, line) != line:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name, line = (key.tag, key.value), key.start_mark.line + 1
+            if name in lines:
                 raise yaml.YAMLError(f"the key {_cut(key.value)} stands in line {lines[name]} and in line {line}")
+            lines[name] = line
         for _, value in node.value:
             _check_keys(value)
     elif isinstance(node, yaml.SequenceNode):

@@ -166,7 +166,8 @@ def _source(run: StudyRun) -> Source:
     if glosses and made.student.start != "glosses":
         raise RecipeError(f"{run.source}: makes no glosses; name encoders/glosses.yaml")
     for file in made.files:
-        fingerprint_bitext(file)
+        if not Path(file).is_file():
+            raise InputError("no such file", path=file, remedy=f"check the path in {run.source}")
     return made
 
 

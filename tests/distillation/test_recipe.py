@@ -131,6 +131,7 @@ BAD = {
     "no objective": ("objectives:", "objectives: []\nexclude:", "at least one objective"),
     "bad YAML": ("seed: 1", "seed: [1", "not YAML"),
     "a key twice": ("seed: 1", "seed: 1\nseed: 2", "the key 'seed' stands in line .* and in line"),
+    "a key twice in a line": ("seed: 1", "seed: 1\nquick: {a: 1, a: 2}", "the key 'a' stands in line"),
     "a tab": ("seed: 1", "\tseed: 1", "not YAML"),
     "no such day": ("seed: 1", "seed: 2024-99-99", "not YAML"),
     "an object": ("seed: 1", "seed: !!python/object/apply:os.getpid []", "not YAML"),
