@@ -11,7 +11,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import random
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ _WORDS = {
     "road": "barabara", "sees": "anaona", "builds": "anajenga", "buys": "ananunua", "leaves": "anaacha",
     "finds": "anapata", "today": "leo", "often": "mara", "never": "kamwe",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_afterwards() -> Iterator[None]:
+    """Takes back what a benchmark set: with more threads what later tests train differs in its last bits."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
