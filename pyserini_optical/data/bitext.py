@@ -99,9 +99,8 @@ def fingerprint_bitext(path: Pathish) -> str:
     InputError
         A file is missing or may not be read.
     """
-    return (
-        fingerprint_texts([fingerprint(path), fingerprint(index_of(path))]) if is_freedict(path) else fingerprint(path)
-    )
+    own = fingerprint(path)
+    return fingerprint_texts([own, fingerprint(index_of(path))]) if is_freedict(path) else own
 
 
 def read_moses(foreign_path: Pathish, english_path: Pathish) -> list[Pair]:
