@@ -7,9 +7,18 @@ query (``psq``), with a model, or with an encoder distilled from a recipe.
 
 from __future__ import annotations
 
-from pyserini_optical.study.experiment import run_study
+from pyserini_optical.study.experiment import run_study, search_study
 from pyserini_optical.study.making import RunRecord
 from pyserini_optical.study.run_settings import Bm25Settings, StudyRun
 from pyserini_optical.study.settings import Study, TranslatedCorpus, TranslatedTopics
 
-__all__ = ["Bm25Settings", "RunRecord", "Study", "StudyRun", "TranslatedCorpus", "TranslatedTopics", "run_study"]
+__all__ = [
+    "Bm25Settings",
+    "RunRecord",
+    "Study",
+    "StudyRun",
+    "TranslatedCorpus",
+    "TranslatedTopics",
+    "run_study",
+    "search_study",
+]

@@ -33,7 +33,7 @@ class Corpus:
 
 
 def read_all_topics(
-    study: Study, qrels: Mapping[str, object], work: Path
+    study: Study, qrels: Mapping[str, object] | None, work: Path
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Read the sets of topics that the runs search or that are the reference, and translate those to be translated.
 
@@ -112,8 +112,8 @@ def corpora(study: Study, mark: str, work: Path) -> dict[str, Corpus]:
     return found
 
 
-def _read(path: str, qrels: Mapping[str, object]) -> dict[str, str]:
+def _read(path: str, qrels: Mapping[str, object] | None) -> dict[str, str]:
     topics = read_topics(path)
-    if not topics.keys() & qrels.keys():
+    if qrels is not None and not topics.keys() & qrels.keys():
         raise InputError("shares no topic with the qrels", path=path, remedy="check that the ids are written alike")
     return topics

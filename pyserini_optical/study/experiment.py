@@ -35,7 +35,7 @@ from pyserini_optical.evaluate import (
 from pyserini_optical.progress import say
 from pyserini_optical.study.collection import corpora, qualities, read_all_topics
 from pyserini_optical.study.cost import distillation_cost
-from pyserini_optical.study.making import Making, RunRecord
+from pyserini_optical.study.making import Making, RunRecord, run_file
 from pyserini_optical.study.run_settings import StudyRun
 from pyserini_optical.study.settings import Study
 from pyserini_optical.translation import Quality
@@ -76,21 +76,55 @@ def run_study(
     Raises
     ------
     OpticalError
-        Of any of its parts; mistakes in files, recipes and names of models before the first run.
+        Of any of its parts, or it has no qrels; mistakes in files, recipes and names of models before the first run.
     """
     study = read_settings(Study, path, settings)
+    if study.qrels is None:
+        raise RecipeError(f"{path}: has no qrels to compare its runs by; set them, or call search_study")
+    comparison = _run(study, Path(output) if output is not None else Path(path).parent, Path(work))
+    assert comparison is not None
+    return comparison
+
+
+def search_study(
+    path: Pathish, output: Pathish | None = None, *, settings: Sequence[str] = (), work: Pathish = "work"
+) -> dict[str, Path]:
+    """Make the runs of a study and compare nothing, as for questions that nobody has judged.
+
+    Parameters
+    ----------
+    path, output, settings, work
+        As in :func:`run_study`.
+
+    Returns
+    -------
+    dict of str to Path
+        File by run.
+
+    Raises
+    ------
+    OpticalError
+        As :func:`run_study`.
+    """
+    study = replace(read_settings(Study, path, settings), qrels=None)
     folder = Path(output) if output is not None else Path(path).parent
+    _run(study, folder, Path(work))
+    return {name: run_file(folder / "runs", name) for name in study.each_run()}
+
+
+def _run(study: Study, folder: Path, work: Path) -> Comparison | None:
     with only_process(folder), waiting():  # what several studies share, another one may be making
-        return _run(study, folder, Path(work))
+        return _make(study, folder, work)
 
 
-def _run(study: Study, folder: Path, work: Path) -> Comparison:
-    qrels = read_qrels(study.qrels)
+def _make(study: Study, folder: Path, work: Path) -> Comparison | None:
+    qrels = read_qrels(study.qrels) if study.qrels is not None else None
     runs = study.each_run()
     sources = {name: _source(run) for name, run in runs.items()}
     mark = fingerprint(study.corpus)
     topics, translators = read_all_topics(study, qrels, work)
-    qrels = _asked(qrels, [topics[run.topics] for run in runs.values()], study.qrels)
+    if qrels is not None:
+        qrels = _asked(qrels, [topics[run.topics] for run in runs.values()], str(study.qrels))
     quality = qualities(study, topics)
     searched = corpora(study, mark, work)
     _say_cost(sources.values(), work)
@@ -105,11 +139,10 @@ def _run(study: Study, folder: Path, work: Path) -> Comparison:
         corpus, texts = searched[run.corpus], topics[run.topics]
         making = Making(study, corpus, name, run, texts, model, records, folder / "runs", work)
         records[name] = making.kept() or making.make()
-        hits = making.found(records[name].without_hits)
-        if topics[run.topics].keys() - qrels.keys():
-            made = read_run(hits) if isinstance(hits, Path) else hits
-            hits = {topic: made.get(topic, {}) for topic in qrels}
-        found[name] = hits
+        if qrels is not None:
+            found[name] = _judged(making.found(records[name].without_hits), texts, qrels)
+    if qrels is None:
+        return None
     systems = {name: [found[each] for each in study.runs_of(name)] for name in study.runs}
     comparison = compare(qrels, systems, baseline=study.baseline)
     context = _context(study, mark, records, quality, translators)
@@ -131,6 +164,13 @@ def _asked(qrels: Qrels, topics: Sequence[Mapping[str, str]], path: str) -> Qrel
     if len(asked) < len(qrels):
         say(f"{len(asked)} of {len(qrels)} judged topics are in all sets of topics; the others are left out")
     return asked
+
+
+def _judged(hits: Hits, texts: Mapping[str, str], qrels: Qrels) -> Hits:
+    if not texts.keys() - qrels.keys():
+        return hits
+    made = read_run(hits) if isinstance(hits, Path) else hits
+    return {topic: made.get(topic, {}) for topic in qrels}
 
 
 def _source(run: StudyRun) -> Source:
@@ -228,6 +268,7 @@ def _context(
         )
         for package, version in record.manifest.versions.items():
             versions.setdefault(package, []).append(version)
+    assert study.qrels is not None
     manifest = Manifest(
         "study",
         inputs={"corpus": corpus, "qrels": fingerprint(study.qrels)},

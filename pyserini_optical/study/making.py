@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 _Found: TypeAlias = tuple[str, str, Path, dict[str, dict[str, float]]]
 
 
+def run_file(folder: Path, name: str) -> Path:
+    """Name the file of a run in the folder of a study's runs."""
+    return folder / f"{name}.txt.xz"
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """What is known about a run that is made; ``runs/NAME.json``.
@@ -81,7 +86,7 @@ class Making:
     work: Path
 
     def __post_init__(self) -> None:
-        self.path = self.folder / f"{self.name}.txt.xz"
+        self.path = run_file(self.folder, self.name)
         self.record = self.folder / f"{self.name}.json"
         texts = fingerprint_texts(part for topic in self.topics.items() for part in topic)
         inputs = {"corpus": self.corpus.fingerprint, "topics": texts}
@@ -233,7 +238,7 @@ class Making:
 
     def _hits_of(self, name: str) -> dict[str, dict[str, float]]:
         """Read an earlier run, which may be of other topics too and may have found nothing."""
-        path = self.folder / f"{name}.txt.xz"
+        path = run_file(self.folder, name)
         found = read_run(path) if any(read_lines(path)) else {}
         return {topic: hits for topic, hits in found.items() if topic in self.topics}
 

@@ -55,8 +55,10 @@ class Study:
     ----------
     name : str
         Name of its report.
-    corpus, qrels : str
-        Files.
+    corpus : str
+        Its file.
+    qrels : str or None
+        Their file; None: nothing is compared.
     topics : dict of str to str or dict
         By a name for each set a topics file, or what :class:`TranslatedTopics` says.
     runs : dict of str to dict
@@ -86,7 +88,7 @@ class Study:
 
     name: str
     corpus: str
-    qrels: str
+    qrels: str | None
     topics: dict[str, Any]
     runs: dict[str, dict[str, Any]]
     corpora: dict[str, Any] = field(default_factory=dict)
