@@ -63,7 +63,9 @@ def test_it_needs_pairs_passages_and_questions_alone(
     words = folder / "words.tsv"
     words.write_text("sambusa\tsamosa\n")
     more = search_study(STUDY, folder / "more", settings=[*settings, f"words={words}"], work=work)
-    encoders = {name: (searcher(printed[name]), searcher(more[name])) for name in ("glosses", "optical-late-interaction")}
+    encoders = {
+        name: (searcher(printed[name]), searcher(more[name])) for name in ("glosses", "optical-late-interaction")
+    }
     # A word list is for glosses, no sentence pairs for training.
     assert encoders["glosses"][0] != encoders["glosses"][1]
     assert encoders["optical-late-interaction"][0] == encoders["optical-late-interaction"][1]

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyserini_optical.data import Manifest, Pathish, fingerprint_texts, only_process, read_corpus
-from pyserini_optical.data.fields import is_folder_name
 from pyserini_optical.data.relevance import Question, read_relevance
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.distillation.checkpoint import Checkpoint
 from pyserini_optical.distillation.lessons import check_model
 from pyserini_optical.distillation.negatives import check_passages, corpus_key, mine_negatives
-from pyserini_optical.distillation.recipe import TrainingRecipe
+from pyserini_optical.distillation.training_recipe import TrainingRecipe, check_name_and_seed
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.progress import say
@@ -79,8 +78,7 @@ class FineTuningRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not is_folder_name(self.name):
-            raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
+        check_name_and_seed(self.name, self.seed)
         if not self.questions:
             raise RecipeError("questions must name at least one file")
         if self.projection is not None and (self.projection < 1 or not self.late_interaction):

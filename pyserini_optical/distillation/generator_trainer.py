@@ -14,9 +14,9 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from pyserini_optical.distillation.finite import SkipsBadBatches
-from pyserini_optical.distillation.recipe import TrainingRecipe
 from pyserini_optical.distillation.sampler import LengthGroupedBatchSampler
 from pyserini_optical.distillation.training import _last_checkpoint, _Plain, _Progress
+from pyserini_optical.distillation.training_recipe import TrainingRecipe
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.device import has_fast_bfloat16
 from pyserini_optical.models.query_generator import QueryGenerator, mean_log_likelihood

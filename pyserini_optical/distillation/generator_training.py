@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyserini_optical.data import Manifest, Pathish, fingerprint_files, fingerprint_texts, only_process, read_corpus
-from pyserini_optical.data.fields import is_folder_name
 from pyserini_optical.data.settings import read_settings
 from pyserini_optical.distillation.checkpoint import MANIFEST, Checkpoint
 from pyserini_optical.distillation.generator_data import Example, GeneratorData, read_examples
 from pyserini_optical.distillation.negatives import corpus_key
-from pyserini_optical.distillation.recipe import TrainingRecipe
+from pyserini_optical.distillation.training_recipe import TrainingRecipe, check_name_and_seed
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.new_generator import NewGenerator
 from pyserini_optical.progress import say
@@ -100,14 +99,11 @@ class GeneratorRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not is_folder_name(self.name):
-            raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
+        check_name_and_seed(self.name, self.seed)
         if not self.sources:
             raise RecipeError("sources must name questions in at least one language")
         if self.model != "new" and self.size != NewGenerator():
             raise RecipeError("size is for model: new; remove it")
-        if self.seed >= 2**32:
-            raise RecipeError(f"seed must be below 2**32, got {self.seed}")
 
 
 def train_generator(

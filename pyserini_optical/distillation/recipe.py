@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from pyserini_optical.data import Pathish
-from pyserini_optical.data.fields import is_folder_name
 from pyserini_optical.data.settings import check, read_settings
 from pyserini_optical.distillation.named import make_objectives
 from pyserini_optical.distillation.quick_recipe import QuickRecipe
 from pyserini_optical.distillation.training_recipe import TrainingRecipe as TrainingRecipe
+from pyserini_optical.distillation.training_recipe import check_name_and_seed
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.fixed_dimensional import FixedDimensional
 from pyserini_optical.objectives import OBJECTIVES, RELEVANCE_OBJECTIVES, Objective, RelevanceObjective
@@ -186,8 +186,7 @@ class Recipe:
     quick: QuickRecipe | None = None
 
     def __post_init__(self) -> None:
-        if not is_folder_name(self.name):
-            raise RecipeError(f"name must be fit for a folder, got {self.name!r}")
+        check_name_and_seed(self.name, self.seed)
         aligned = self.training.epochs or self.student.vocabulary is not None or self.student.start == "glosses"
         if not self.bitext and (aligned or self.quick is None):
             raise RecipeError("bitext must name at least one file")
@@ -197,8 +196,6 @@ class Recipe:
             raise RecipeError("fixed_dimensional is for late_interaction: true; remove it")
         if self.query_weights != "uniform" and (not self.late_interaction or self.documents == "self"):
             raise RecipeError("query_weights: idf is for late_interaction: true and documents: teacher")
-        if self.seed >= 2**32:
-            raise RecipeError(f"seed must be below 2**32, got {self.seed}")
         for count in ("limit", "mini_batch_size"):
             if (value := getattr(self, count)) is not None and value < 1:
                 raise RecipeError(f"{count} must be at least 1, got {value}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sentence_transformers.base.training_args import BaseTrainingArguments
     from torch import nn
 
-    from pyserini_optical.distillation.recipe import TrainingRecipe
+    from pyserini_optical.distillation.training_recipe import TrainingRecipe
 
 Model: TypeAlias = SentenceTransformer | MultiVectorEncoder | CrossEncoder
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyserini_optical.data.fields import is_folder_name
 from pyserini_optical.errors import RecipeError
+
+
+def check_name_and_seed(name: str, seed: int) -> None:
+    """Check what every recipe has: a name that is its folder's, and a seed that numpy and torch take.
+
+    Raises
+    ------
+    RecipeError
+        One of them cannot be.
+    """
+    if not is_folder_name(name):
+        raise RecipeError(f"name must be fit for a folder, got {name!r}")
+    if seed >= 2**32:
+        raise RecipeError(f"seed must be below 2**32, got {seed}")
 
 
 @dataclass(frozen=True)

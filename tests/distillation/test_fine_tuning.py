@@ -126,7 +126,14 @@ def test_a_pooled_retriever_is_made_once(tiny: Path, files: tuple[Path, Path], t
 
 @pytest.mark.parametrize(
     "changes",
-    [{"projection": 8}, {"projection": 0, "late_interaction": True}, {"questions": []}, {"limit": 0}, {"name": "a/b"}],
+    [
+        {"projection": 8},
+        {"projection": 0, "late_interaction": True},
+        {"questions": []},
+        {"limit": 0},
+        {"name": "a/b"},
+        {"seed": 2**32},
+    ],
 )
 def test_bad_recipes_are_refused(tiny: Path, files: tuple[Path, Path], changes: dict[str, object]) -> None:
     with pytest.raises(RecipeError):
