@@ -73,11 +73,12 @@ def run(args: argparse.Namespace) -> None:
     """Compare, print, and write the report if asked for."""
     from rich.console import Console
 
+    from pyserini_optical.data.files import plain_suffix
     from pyserini_optical.evaluate import to_terminal
     from pyserini_optical.progress import results
 
     with Console(stderr=True).status("comparing"):
-        comparison = _pool(args) if args.qrels.endswith(".json") else _compare(args)
+        comparison = _pool(args) if plain_suffix(args.qrels) == ".json" else _compare(args)
     console = results()
     console.print(to_terminal(comparison))
     if args.report is not None:

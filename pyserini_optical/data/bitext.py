@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyserini_optical.data.fields import checked_text, one_line, shown
-from pyserini_optical.data.files import Pathish, read_lines
+from pyserini_optical.data.files import Pathish, plain_suffix, read_lines
 from pyserini_optical.data.freedict import index_of, is_freedict, read_freedict
 from pyserini_optical.data.jsonl import read_objects, string
 from pyserini_optical.data.manifest import fingerprint, fingerprint_texts
@@ -75,8 +75,7 @@ def read_bitext(path: Pathish) -> list[Pair]:
     InputError
         Another suffix, a line that is not as above, an empty side, or no pair at all.
     """
-    name = Path(path)
-    suffix = name.with_suffix("").suffix if name.suffix in (".gz", ".xz") else name.suffix
+    suffix = plain_suffix(path)
     if is_freedict(path):
         pairs = [Pair(foreign, english, "freedict") for foreign, english in read_freedict(path)]
     elif suffix == ".tsv":

@@ -31,6 +31,12 @@ LONGEST_LINE = 2**26
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def plain_suffix(path: Pathish) -> str:
+    """Give the suffix that says the format, before any ``.gz`` or ``.xz``."""
+    name = Path(path)
+    return name.with_suffix("").suffix if name.suffix in (".gz", ".xz") else name.suffix
+
+
 def _reader(path: Path) -> io.BufferedIOBase:
     if path.suffix in (".gz", ".dz"):  # dictzip's files are gzip's too
         return gzip.open(path, "rb")

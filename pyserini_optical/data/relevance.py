@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyserini_optical.data.fields import checked_id, checked_text, one_line
-from pyserini_optical.data.files import Pathish, read_lines, write_text
+from pyserini_optical.data.files import Pathish, plain_suffix, read_lines, write_text
 from pyserini_optical.data.jsonl import read_objects, string
 from pyserini_optical.data.topics import read_topics
 from pyserini_optical.data.trec import read_qrels
@@ -51,8 +50,7 @@ def read_relevance(path: Pathish) -> list[Question]:
     InputError
         A line with fewer than two columns or without these keys, an empty question or answer, a bad id, or no question.
     """
-    name = Path(path)
-    suffix = name.with_suffix("").suffix if name.suffix in (".gz", ".xz") else name.suffix
+    suffix = plain_suffix(path)
     questions = list(_objects(path) if suffix == ".jsonl" else _columns(path))
     if not questions:
         raise InputError("holds no questions", path=path, remedy="check that it is the right file")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def test_reports_of_several_languages_are_pooled(folder: Path, capsys: pytest.Ca
     for language in ("sw", "ha"):
         assert main(["compare", *RUNS, "--report", language]) == 0
     capsys.readouterr()
-    arguments = ["compare", "sw=sw/report.json", "Hausa=ha/report.json", "--baseline", "bm25", "--report", "pooled"]
+    (folder / "sw" / "report.json.gz").write_bytes(gzip.compress((folder / "sw" / "report.json").read_bytes()))
+    arguments = ["compare", "sw=sw/report.json.gz", "Hausa=ha/report.json", "--baseline", "bm25", "--report", "pooled"]
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert "Pooled over sw (20 topics), Hausa (20 topics)" in out
