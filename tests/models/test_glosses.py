@@ -126,6 +126,22 @@ def test_signs_do_not_shift_the_places(student: Path, text: str) -> None:
     assert (last.text, text[last.start : last.end]) == ("boat", "mashua")
 
 
+def test_words_without_spaces_between_them_are_read_one_by_one(tiny: Path) -> None:
+    pairs = [
+        Pair("日本の山は高い。", "The mountains of Japan are high."),
+        Pair("日本の川", "Japan's rivers"),
+        Pair("この山には川がない。", "This mountain has no rivers."),
+        Pair("高い山", "high mountains"),
+        Pair("山", "mountain"),
+        Pair("川", "rivers"),
+        Pair("日本", "Japan"),
+    ]
+    model = load_transformer(str(tiny), "cpu")
+    add_glosses(model, count_words(pairs).entries)
+    first, _, last = model[0].places("日本の川")
+    assert (first, last) == (("japan", 0, 2), ("rivers", 3, 4))
+
+
 def test_it_can_be_saved_for_late_interaction_too(student: Path, tiny: Path, tmp_path: Path) -> None:
     save_transformer(load_late_interaction(str(student), "cpu"), tmp_path / "late")
     [ours] = load_encoder(str(tmp_path / "late")).query_tokens([TEXT])
