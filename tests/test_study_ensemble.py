@@ -10,11 +10,11 @@ import pytest
 import yaml
 from test_study import fill
 
-from pyserini_optical import OpticalError, RecipeError
+from pyserini_optical import InputError, OpticalError, RecipeError
 from pyserini_optical.cli import main
 from pyserini_optical.data import read_run
 from pyserini_optical.integration import ensure_java
-from pyserini_optical.study import run_study, search_study
+from pyserini_optical.study import make_study, run_study
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "runs" / "ensemble" / "study.yaml"
@@ -57,12 +57,15 @@ def test_it_needs_pairs_passages_and_questions_alone(
     assert {path.name for path in output.iterdir()} == {"runs"}
 
     judged = run_study(STUDY, output, settings=[*settings, f"qrels={folder / 'qrels.txt'}"], work=work)
-    assert capsys.readouterr().err.count("is there already") >= len(printed)
+    said = capsys.readouterr().err
+    assert all(f"run {name}: is there already" in said for name in printed)
     assert list(judged.scores) == list(printed)
     assert (output / "report.md").is_file()
+    with pytest.raises(InputError, match="has a report, which runs made without qrels might not fit"):
+        make_study(STUDY, output, settings=settings, work=work)
     words = folder / "words.tsv"
     words.write_text("sambusa\tsamosa\n")
-    more = search_study(STUDY, folder / "more", settings=[*settings, f"words={words}"], work=work)
+    more, _ = make_study(STUDY, folder / "more", settings=[*settings, f"words={words}"], work=work)
     encoders = {
         name: (searcher(printed[name]), searcher(more[name])) for name in ("glosses", "optical-late-interaction")
     }
@@ -77,9 +80,31 @@ def test_without_qrels_nothing_is_compared(settings: list[str], tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        (
+            "pairs=nowhere.tsv",
+            r"nowhere\.tsv: no such file; check the path, by encoders/glosses.yaml or",
+        ),
+        ("pairs=", "run glosses: --set bitext=.*not YAML"),
+        ("late_interaction=encoders/nowhere", "encoders/nowhere"),
+        ("questions=nowhere.tsv", r"nowhere\.tsv"),
+        ("qrels=", "the value is empty; write null for none"),
+    ],
+)
+def test_mistakes_are_found_before_the_first_run(
+    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, problem: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(OpticalError, match=problem):
+        make_study(STUDY, tmp_path / "out", settings=[*settings, setting], work=tmp_path / "work")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
 @pytest.mark.parametrize("language", ["ar", "de", "es", "ha", "hi", "sw"])
 def test_the_ladders_put_together_the_same(language: str) -> None:
-    """What the ladders measured is what users get."""
+    """Weights and order; students for late interaction are trained on all pairs here, on 40,000 at most there."""
     ours, theirs = runs_of(STUDY), runs_of(ROOT / "runs" / f"ladder-{language}" / "study.yaml")
     names = {"psq-glosses": "psq", "hybrid-late-interaction": "hybrid"}
     for name in ("glosses-both", "hybrid-late-interaction", "ensemble"):

@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; print its comparison, or where its runs are if it has no qrels."""
-    from pyserini_optical.data.settings import read_settings
     from pyserini_optical.evaluate import to_terminal
     from pyserini_optical.progress import results
-    from pyserini_optical.study import Study, run_study, search_study
+    from pyserini_optical.study import make_study
 
-    if read_settings(Study, args.study, args.settings).qrels is None:
-        for name, file in search_study(args.study, args.output, settings=args.settings, work=args.work).items():
-            print(f"{name}\t{file}")
+    runs, comparison = make_study(args.study, args.output, settings=args.settings, work=args.work)
+    if comparison is not None:
+        results().print(to_terminal(comparison))
     else:
-        results().print(to_terminal(run_study(args.study, args.output, settings=args.settings, work=args.work)))
+        for name, file in runs.items():
+            print(f"{name}\t{file}")

@@ -130,6 +130,8 @@ def _apply(data: dict[str, Any], variables: dict[str, Any], setting: str) -> Non
     if key in variables:
         variables[key] = text
         return
+    if not text.strip():
+        raise RecipeError(f"--set {setting}: the value is empty; write null for none")
     try:
         value = _parse(text)
     except Exception:  # as above

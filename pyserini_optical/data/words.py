@@ -25,19 +25,29 @@ _OPTIONAL = re.compile(
 )
 # Alef maqsura and Persian's yeh as Arabic's yeh, Persian's kaf as Arabic's; Devanagari's two nasal signs as one.
 _ALIKE = str.maketrans("\u0649\u06cc\u06a9\u0901", "\u064a\u064a\u0643\u0902")
-# Scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana, and the characters of Chinese.
+# Scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana and Chinese characters; signs of these.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff"
+    "\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff]"
 )
+# The vowel am of Thai and Lao, which NFKC takes apart, and without which ICU's dictionaries know no word.
+_AM = {"\u0e4d\u0e32": "\u0e33", "\u0ecd\u0eb2": "\u0eb3"}
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text has a sign of a script that puts no space between words."""
+    return _UNSPACED.search(text) is not None
 
 
 def word_places(text: str) -> list[tuple[str, int, int]]:
     """Give the words of a text as :func:`split_words` does, each with where it starts and ends in the text itself."""
-    runs = [(start, end) for _, (start, end) in _splitter.pre_tokenize_str(text)]
-    if _UNSPACED.search(text):
-        runs = _cut(text, runs)
-    return [(word, start, end) for start, end in runs for word in _fold(text[start:end])]
+    if is_unspaced(text):
+        return _cut_places(text)
+    return [
+        (word, start, end)
+        for written, (start, end) in _splitter.pre_tokenize_str(text)
+        for word, _ in _splitter.pre_tokenize_str(_fold(written))
+    ]
 
 
 def split_words(text: str) -> list[str]:
@@ -50,29 +60,39 @@ def split_words(text: str) -> list[str]:
     text : str
         In any script.
     """
-    # Written first, then folded: NFKC takes vowel signs apart without which the dictionaries know no word.
-    return [word for word, _, _ in word_places(text)] if _UNSPACED.search(text) else _fold(text)
+    if is_unspaced(text):
+        return [word for word, _, _ in _cut_places(text)]
+    return [word for word, _ in _splitter.pre_tokenize_str(_fold(text))]
 
 
-def _fold(text: str) -> list[str]:
+def _fold(text: str) -> str:
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    folded = unicodedata.normalize("NFKC", _OPTIONAL.sub("", letters).translate(_ALIKE))
-    return [word for word, _ in _splitter.pre_tokenize_str(folded)]
+    return unicodedata.normalize("NFKC", _OPTIONAL.sub("", letters).translate(_ALIKE))
 
 
-def _cut(text: str, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Cut what is written in such scripts where its words end."""
-    from icu4py.breakers import WordBreaker
+def _cut_places(text: str) -> list[tuple[str, int, int]]:
+    """Give the words of a text with such signs; it is folded first, so that all ways to write it are the same."""
+    from icu4py.breakers import CharacterBreaker, WordBreaker
 
-    ends = set(accumulate(map(len, WordBreaker(text, "und"))))  # its own places count in UTF-16
-    cut = []
-    for start, end in runs:
-        if _UNSPACED.search(text, start, end):
-            places = [start, *(place for place in range(start + 1, end) if place in ends), end]
-            cut += list(pairwise(places))
-        else:
-            cut.append((start, end))
-    return cut
+    folded: list[tuple[str, int, int]] = []
+    start = 0
+    for cluster in CharacterBreaker(text, "und"):
+        end = start + len(cluster)
+        for letter in _fold(cluster):
+            if folded and (am := _AM.get(folded[-1][0] + letter)):
+                folded[-1] = am, folded[-1][1], end
+            else:
+                folded.append((letter, start, end))
+        start = end
+    plain = "".join(letter for letter, _, _ in folded)
+    # Its breakers' own places count in UTF-16.
+    ends = set(accumulate(map(len, WordBreaker(plain, "und"))))
+    words = []
+    for _, (first, last) in _splitter.pre_tokenize_str(plain):
+        inner = range(first + 1, last) if is_unspaced(plain[first:last]) else ()
+        for one, other in pairwise([first, *(place for place in inner if place in ends), last]):
+            words.append((plain[one:other], folded[one][1], folded[other - 1][2]))
+    return words
 
 
 def plain_words(text: str) -> str:

@@ -18,8 +18,8 @@ def check_name_and_seed(name: str, seed: int) -> None:
     """
     if not is_folder_name(name):
         raise RecipeError(f"name must be fit for a folder, got {name!r}")
-    if seed >= 2**32:
-        raise RecipeError(f"seed must be below 2**32, got {seed}")
+    if not 0 <= seed < 2**32:
+        raise RecipeError(f"seed must be from 0 to 2**32 - 1, got {seed}")
 
 
 @dataclass(frozen=True)

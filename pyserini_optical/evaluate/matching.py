@@ -1,7 +1,8 @@
 r"""Which words of a sentence pair a student and its document model match: by couplings, and by late interaction.
 
 The student reads the foreign sentence, the document model (its English teacher) the English one; a coupling matches
-their token vectors at the cosine cost of token alignment. The tokens are merged to words, split at white space:
+their token vectors at the cosine cost of token alignment. The tokens are merged to words, split at white space and
+where words of a script without spaces end:
 
 .. math::
     W_{ab} = \frac{1}{\max(\nu_a, \sum_b T_{ab})} T_{ab}, \qquad T_{ab} = \sum_{j \in a, i \in b} T_{ij}, \qquad
@@ -21,8 +22,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 
 from pyserini_optical.data import Pathish, one_process, write_text
 from pyserini_optical.data.settings import nearest
+from pyserini_optical.data.words import is_unspaced, word_places
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate.alignment import Link, word_links
 
@@ -224,7 +227,7 @@ def _check(text: str) -> None:
 
 def _merge(text: str, pieces: Sequence[Piece]) -> tuple[NDArray[np.int64], list[str]]:
     """Give the number of each token's word, and the words; a marker, which stands nowhere in the text, is one too."""
-    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    spans = list(_spans(text))
     starts, words = [start for start, _ in spans], [text[start:end] for start, end in spans]
     markers: dict[str, int] = {}
     numbers = []
@@ -234,6 +237,14 @@ def _merge(text: str, pieces: Sequence[Piece]) -> tuple[NDArray[np.int64], list[
         else:
             numbers.append(markers.setdefault(piece.text, len(words) + len(markers)))
     return np.array(numbers, dtype=np.int64), [*words, *markers]
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Give where each word starts and ends, punctuation with it, also where no space stands between words."""
+    starts = [start for _, start, _ in word_places(text)] if is_unspaced(text) else []
+    for match in re.finditer(r"\S+", text):
+        inner = (start for start in starts if match.start() < start < match.end())
+        yield from pairwise([match.start(), *(inner if is_unspaced(match[0]) else ()), match.end()])
 
 
 def _sum(

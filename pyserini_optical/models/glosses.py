@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sentence_transformers.base.modules.transformer import Transformer
 
 from pyserini_optical.data import read_lines, write_text
-from pyserini_optical.data.words import FOLDING, word_places
+from pyserini_optical.data.words import FOLDING, is_unspaced, word_places
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.models.affixes import Affix, Affixes
 from pyserini_optical.models.cooccurrence import Cooccurrence
@@ -96,10 +96,12 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
 
         Between them may be letters that link.
         """
+        # A Chinese character is a word's part, and links nothing.
+        part, link = (1, 0) if is_unspaced(word) else (_PART, _LINK)
         cuts = [
             (min(end, len(word) - start), end - start, end, start)
-            for start in range(_PART, len(word) - _PART + 1)
-            for end in range(max(start - _LINK, _PART), start + 1)
+            for start in range(part, len(word) - part + 1)
+            for end in range(max(start - link, part), start + 1)
             if word[:end] in self.glosses and word[start:] in self.glosses
         ]
         if not cuts:

@@ -7,7 +7,7 @@ query (``psq``), with a model, or with an encoder distilled from a recipe.
 
 from __future__ import annotations
 
-from pyserini_optical.study.experiment import run_study, search_study
+from pyserini_optical.study.experiment import make_study, run_study
 from pyserini_optical.study.making import RunRecord
 from pyserini_optical.study.run_settings import Bm25Settings, StudyRun
 from pyserini_optical.study.settings import Study, TranslatedCorpus, TranslatedTopics
@@ -19,6 +19,6 @@ __all__ = [
     "StudyRun",
     "TranslatedCorpus",
     "TranslatedTopics",
+    "make_study",
     "run_study",
-    "search_study",
 ]

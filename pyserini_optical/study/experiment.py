@@ -80,16 +80,16 @@ def run_study(
     """
     study = read_settings(Study, path, settings)
     if study.qrels is None:
-        raise RecipeError(f"{path}: has no qrels to compare its runs by; set them, or call search_study")
-    comparison = _run(study, Path(output) if output is not None else Path(path).parent, Path(work))
+        raise RecipeError(f"{path}: has no qrels to compare its runs by; set them, or call make_study")
+    _, comparison = _run(study, _folder_of(path, output), Path(work))
     assert comparison is not None
     return comparison
 
 
-def search_study(
+def make_study(
     path: Pathish, output: Pathish | None = None, *, settings: Sequence[str] = (), work: Pathish = "work"
-) -> dict[str, Path]:
-    """Make the runs of a study and compare nothing, as for questions that nobody has judged.
+) -> tuple[dict[str, Path], Comparison | None]:
+    """Make the runs of a study, and compare them as :func:`run_study` does if it has qrels.
 
     Parameters
     ----------
@@ -98,29 +98,35 @@ def search_study(
 
     Returns
     -------
-    dict of str to Path
+    runs : dict of str to Path
         File by run.
+    comparison : Comparison or None
 
     Raises
     ------
     OpticalError
-        As :func:`run_study`.
+        As :func:`run_study`; or it has no qrels, and the folder has a report, which new runs might not fit.
     """
-    study = replace(read_settings(Study, path, settings), qrels=None)
-    folder = Path(output) if output is not None else Path(path).parent
-    _run(study, folder, Path(work))
-    return {name: run_file(folder / "runs", name) for name in study.each_run()}
+    return _run(read_settings(Study, path, settings), _folder_of(path, output), Path(work))
 
 
-def _run(study: Study, folder: Path, work: Path) -> Comparison | None:
+def _folder_of(path: Pathish, output: Pathish | None) -> Path:
+    return Path(output) if output is not None else Path(path).parent
+
+
+def _run(study: Study, folder: Path, work: Path) -> tuple[dict[str, Path], Comparison | None]:
+    if study.qrels is None and (folder / MANIFEST).exists():
+        remedy = "give qrels, or another --output"
+        raise InputError("has a report, which runs made without qrels might not fit", path=folder, remedy=remedy)
     with only_process(folder), waiting():  # what several studies share, another one may be making
-        return _make(study, folder, work)
+        comparison = _make(study, folder, work)
+    return {name: run_file(folder / "runs", name) for name in study.each_run()}, comparison
 
 
 def _make(study: Study, folder: Path, work: Path) -> Comparison | None:
     qrels = read_qrels(study.qrels) if study.qrels is not None else None
     runs = study.each_run()
-    sources = {name: _source(run) for name, run in runs.items()}
+    sources = {name: _source(name, run) for name, run in runs.items()}
     mark = fingerprint(study.corpus)
     topics, translators = read_all_topics(study, qrels, work)
     if qrels is not None:
@@ -173,8 +179,9 @@ def _judged(hits: Hits, texts: Mapping[str, str], qrels: Qrels) -> Hits:
     return {topic: made.get(topic, {}) for topic in qrels}
 
 
-def _source(run: StudyRun) -> Source:
+def _source(name: str, run: StudyRun) -> Source:
     from pyserini_optical.distillation import FineTuningRecipe, load_recipe
+    from pyserini_optical.distillation.lessons import check_model
     from pyserini_optical.models import load_cross_encoder, load_encoder
     from pyserini_optical.retrieve import Fusion
     from pyserini_optical.translation.counting import load_glosses
@@ -202,12 +209,17 @@ def _source(run: StudyRun) -> Source:
         if glosses:
             load_glosses(encoder.name)
         return encoder
-    made = load_recipe(run.source, run.set)
+    try:
+        made = load_recipe(run.source, run.set)
+    except RecipeError as error:
+        raise RecipeError(f"run {name}: {error}") from None
     if glosses and made.student.start != "glosses":
         raise RecipeError(f"{run.source}: makes no glosses; name encoders/glosses.yaml")
     for file in made.files:
-        if not Path(file).is_file():
-            raise InputError("no such file", path=file, remedy=f"check the path in {run.source}")
+        if not Path(file).exists():
+            raise InputError("no such file", path=file, remedy=f"check the path, by {run.source} or a setting over it")
+    for model in filter(None, (made.teacher, made.student.model)):
+        check_model(model, late_interaction=made.late_interaction)
     return made
 
 

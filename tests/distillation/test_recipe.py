@@ -106,7 +106,7 @@ BAD = {
     "no name": ("name: optical-{language}", 'name: ""', "name must be fit for a folder"),
     "no bitext": ('bitext: "{data}/{language}.tsv"', "bitext: []", "bitext must name at least one file"),
     "an empty part": ("seed: 1", "mini_batch_size: 0", "mini_batch_size must be at least 1, got 0"),
-    "a large seed": ("seed: 1", "seed: 4294967296", "seed must be below"),
+    "a large seed": ("seed: 1", "seed: 4294967296", "seed must be from 0"),
     "an unknown variable": ("{data}/", "{date}/", r"unknown variable in .*; known are \{language\}"),
     "a variable's part": ("{data}/", "{data[x]}/", "unknown variable"),
     "a variable by number": ("{data}/", "{0}/", "unknown variable"),

@@ -54,6 +54,13 @@ def test_subwords_are_merged_to_words_and_markers_stand_behind_them() -> None:
     assert numbers.tolist() == [2, 0, 0, 1, 1, 3, 3]
 
 
+def test_words_without_spaces_between_them_are_words() -> None:
+    pieces = [Piece("日", 0, 1), Piece("本", 1, 2), Piece("の", 2, 3), Piece("首", 3, 4), Piece("in", 7, 9)]
+    numbers, words = _merge("日本の首都、 in 1877", pieces)
+    assert words == ["日本", "の", "首都、", "in", "1877"]
+    assert numbers.tolist() == [0, 0, 1, 2, 3]
+
+
 def test_the_plans_share_out_each_foreign_word(pair: SentencePair) -> None:
     assert pair.foreign == tuple(FOREIGN.split())
     assert pair.english == tuple(ENGLISH.split())

@@ -138,6 +138,7 @@ def test_words_without_spaces_between_them_are_read_one_by_one(tiny: Path) -> No
     ]
     model = load_transformer(str(tiny), "cpu")
     add_glosses(model, count_words(pairs).entries)
+    assert model[0].gloss("川山") == "rivers mountains"  # a word of ICU's, not of the bitext
     first, _, last = model[0].places("日本の川")
     assert (first, last) == (("japan", 0, 2), ("rivers", 3, 4))
 
