@@ -6,7 +6,7 @@ import argparse
 
 from pyserini_optical.cli.settings import add_settings
 
-HELP = "run a whole experiment: encoders and baselines on one collection, compared; goes on after an interruption"
+HELP = "run a whole experiment: encoders and baselines on one collection, compared by qrels if any; goes on if cut off"
 EXAMPLE = "pyserini-optical study pyserini_optical/quickstart/study.yaml --set language=es"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,12 @@ def check_model(name: str, *, late_interaction: bool) -> None:
         raise RecipeError(f"{name} was made for late interaction; set late_interaction to true, or name another model")
 
 
+def check_models(recipe: Recipe) -> None:
+    """Check teacher and student of a recipe as :func:`check_model` does."""
+    for model in dict.fromkeys((recipe.teacher, recipe.student.model or recipe.teacher)):
+        check_model(model, late_interaction=recipe.late_interaction)
+
+
 def read_lessons(recipe: Recipe) -> Lessons:
     """Read all that a recipe names, before anything is made.
 
@@ -58,8 +65,11 @@ def read_lessons(recipe: Recipe) -> Lessons:
     RecipeError
         As :func:`check_model`, of teacher and student.
     """
-    for model in dict.fromkeys((recipe.teacher, recipe.student.model or recipe.teacher)):
-        check_model(model, late_interaction=recipe.late_interaction)
+    check_models(recipe)
+    for path in recipe.student.names:
+        if not Path(path).exists():
+            remedy = "name the passages to be searched by student.names, or [] for none"
+            raise InputError("no such file", path=path, remedy=remedy)
     development = read_bitext(recipe.development) if recipe.development else []
     exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
     exclude += [text for pair in development for text in (pair.foreign, pair.english)]

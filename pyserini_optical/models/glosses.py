@@ -96,7 +96,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
 
         Between them may be letters that link.
         """
-        # A Chinese character is a word's part, and links nothing.
+        # Where no space stands between words, a part may be one character, and nothing links.
         part, link = (1, 0) if is_unspaced(word) else (_PART, _LINK)
         cuts = [
             (min(end, len(word) - start), end - start, end, start)

@@ -81,7 +81,7 @@ def run_study(
     study = read_settings(Study, path, settings)
     if study.qrels is None:
         raise RecipeError(f"{path}: has no qrels to compare its runs by; set them, or call make_study")
-    _, comparison = _run(study, _folder_of(path, output), Path(work))
+    _, comparison = _run(study, path, output, work)
     assert comparison is not None
     return comparison
 
@@ -107,19 +107,18 @@ def make_study(
     OpticalError
         As :func:`run_study`; or it has no qrels, and the folder has a report, which new runs might not fit.
     """
-    return _run(read_settings(Study, path, settings), _folder_of(path, output), Path(work))
+    return _run(read_settings(Study, path, settings), path, output, work)
 
 
-def _folder_of(path: Pathish, output: Pathish | None) -> Path:
-    return Path(output) if output is not None else Path(path).parent
-
-
-def _run(study: Study, folder: Path, work: Path) -> tuple[dict[str, Path], Comparison | None]:
+def _run(
+    study: Study, path: Pathish, output: Pathish | None, work: Pathish
+) -> tuple[dict[str, Path], Comparison | None]:
+    folder = Path(output) if output is not None else Path(path).parent
     if study.qrels is None and (folder / MANIFEST).exists():
         remedy = "give qrels, or another --output"
         raise InputError("has a report, which runs made without qrels might not fit", path=folder, remedy=remedy)
     with only_process(folder), waiting():  # what several studies share, another one may be making
-        comparison = _make(study, folder, work)
+        comparison = _make(study, folder, Path(work))
     return {name: run_file(folder / "runs", name) for name in study.each_run()}, comparison
 
 
@@ -173,6 +172,7 @@ def _asked(qrels: Qrels, topics: Sequence[Mapping[str, str]], path: str) -> Qrel
 
 
 def _judged(hits: Hits, texts: Mapping[str, str], qrels: Qrels) -> Hits:
+    """Give the hits of judged topics alone."""
     if not texts.keys() - qrels.keys():
         return hits
     made = read_run(hits) if isinstance(hits, Path) else hits
@@ -181,7 +181,7 @@ def _judged(hits: Hits, texts: Mapping[str, str], qrels: Qrels) -> Hits:
 
 def _source(name: str, run: StudyRun) -> Source:
     from pyserini_optical.distillation import FineTuningRecipe, load_recipe
-    from pyserini_optical.distillation.lessons import check_model
+    from pyserini_optical.distillation.lessons import check_models
     from pyserini_optical.models import load_cross_encoder, load_encoder
     from pyserini_optical.retrieve import Fusion
     from pyserini_optical.translation.counting import load_glosses
@@ -218,8 +218,7 @@ def _source(name: str, run: StudyRun) -> Source:
     for file in made.files:
         if not Path(file).exists():
             raise InputError("no such file", path=file, remedy=f"check the path, by {run.source} or a setting over it")
-    for model in filter(None, (made.teacher, made.student.model)):
-        check_model(model, late_interaction=made.late_interaction)
+    check_models(made)
     return made
 
 

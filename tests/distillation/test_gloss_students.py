@@ -15,7 +15,7 @@ from pyserini_optical.data import Pair, read_bitext
 from pyserini_optical.distillation import Recipe, distill, glossing
 from pyserini_optical.distillation.glossing import start_from_glosses
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
-from pyserini_optical.errors import RecipeError
+from pyserini_optical.errors import InputError, RecipeError
 from pyserini_optical.models import glosses, load_encoder
 from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.transformer import load_transformer
@@ -86,6 +86,16 @@ def test_names_are_those_of_the_corpora_too(tiny: Path, toy_files: tuple[Path, P
     assert "lagos" in (folder / "names.txt").read_text(encoding="utf-8").split()
     with pytest.raises(RecipeError, match="names is for start: glosses"):
         StudentRecipe(names=[str(corpus)])
+
+
+def test_the_corpora_may_be_folders_and_must_be_there(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "one.jsonl").write_text('{"id": "1", "text": "Nairobi"}\n')
+    folder = distill(recipe(tiny, toy_files[0], epochs=0, names=[str(tmp_path / "corpus")]), tmp_path / "student")
+    assert "nairobi" in (folder / "names.txt").read_text(encoding="utf-8").split()
+    with pytest.raises(InputError, match="nowhere: no such file; name the passages"):
+        distill(recipe(tiny, toy_files[0], epochs=0, names=["nowhere"]), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_of_many_passages_some_are_drawn_evenly(
