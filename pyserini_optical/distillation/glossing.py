@@ -12,6 +12,7 @@ from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.affixes import learn_affixes
 from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.glosses import add_glosses
+from pyserini_optical.models.sounds import read_pronunciations
 from pyserini_optical.models.spelling import is_name, learn_spelling, mixed
 from pyserini_optical.progress import say
 from pyserini_optical.translation import count_words
@@ -27,7 +28,9 @@ _RARE = 6
 _KEPT, _PROBABLE = 5, 0.05
 
 
-def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[Pathish]) -> None:
+def start_from_glosses(
+    student: Model, pairs: Sequence[Pair], corpora: Sequence[Pathish], sounds: Pathish | None = None
+) -> None:
     """Let a student, which is a copy of its teacher so far, read through glosses, in place.
 
     A word of the bitext is read as one of its translations; which one, depends on the others of the text, by the
@@ -43,11 +46,13 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[
         The bitext.
     corpora : sequence of path-like
         English passages, JSONL.
+    sounds : path-like, optional
+        A pronouncing dictionary; see :func:`~pyserini_optical.models.sounds.read_pronunciations`.
 
     Raises
     ------
     InputError, RecipeError
-        A corpus cannot be read, or the bitext has no words.
+        A file cannot be read, or the bitext has no words.
     """
     say("counting a translation table of words; the student reads each as one of its translations")
     table = count_words(pairs)
@@ -63,7 +68,8 @@ def start_from_glosses(student: Model, pairs: Sequence[Pair], corpora: Sequence[
         counted.update(split_words(text))
         count += 1
     names |= {word for word, _ in counted.most_common(_MOST)}
-    spelling = learn_spelling({word: table.best(word) for word in table.entries}, sorted(names))
+    pronunciations = read_pronunciations(sounds) if sounds is not None else None
+    spelling = learn_spelling({word: table.best(word) for word in table.entries}, sorted(names), pronunciations)
     for word, english in _beside(pairs, {word for word in glosses if occurrences[word] <= _RARE}).items():
         glosses[word] = mixed(spelling.candidates(word, english), glosses[word])
     # Evenly drawn; all of them if there are no more.

@@ -20,6 +20,7 @@ from pyserini_optical.distillation.quick_lesson import QuickLesson, read_quick_l
 from pyserini_optical.distillation.recipe import Recipe
 from pyserini_optical.distillation.relevance import Lesson, read_lesson, without_paths
 from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.models.names import resolve_file
 from pyserini_optical.progress import say
 
 
@@ -70,6 +71,9 @@ def read_lessons(recipe: Recipe) -> Lessons:
         if not Path(path).exists():
             remedy = "name the passages to be searched by student.names, or [] for none"
             raise InputError("no such file", path=path, remedy=remedy)
+    if recipe.student.sounds is not None and not resolve_file(recipe.student.sounds).is_file():
+        remedy = "name a pronouncing dictionary by student.sounds, or null for none"
+        raise InputError("no such file", path=resolve_file(recipe.student.sounds), remedy=remedy)
     development = read_bitext(recipe.development) if recipe.development else []
     exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
     exclude += [text for pair in development for text in (pair.foreign, pair.english)]
@@ -107,6 +111,8 @@ def manifest_of(recipe: Recipe, read: Lessons) -> Manifest:
         del parameters[path]
     if names := parameters["student"].pop("names", []):
         inputs["names"] = fingerprint_texts(map(fingerprint, names))
+    if sounds := parameters["student"].pop("sounds", None):
+        inputs["sounds"] = fingerprint(resolve_file(sounds))
     if read.relevance is not None:
         inputs["relevance"] = read.relevance.fingerprint
         parameters["relevance"] = without_paths(parameters["relevance"])

@@ -14,6 +14,7 @@ from pyserini_optical.distillation.training_recipe import TrainingRecipe as Trai
 from pyserini_optical.distillation.training_recipe import check_name_and_seed
 from pyserini_optical.errors import RecipeError
 from pyserini_optical.models.fixed_dimensional import FixedDimensional
+from pyserini_optical.models.names import resolve_file
 from pyserini_optical.objectives import OBJECTIVES, RELEVANCE_OBJECTIVES, Objective, RelevanceObjective
 from pyserini_optical.objectives.marginals import Weighing
 
@@ -41,6 +42,9 @@ class StudentRecipe:
         For ``glosses``: English corpora, JSONL. A word that the bitext lacks is read as the word that it spells, of the
         bitext's, the teacher's and these; one of several translations as that which meets the text's other words in
         their passages.
+    sounds : str or None
+        For ``glosses``: a pronouncing dictionary (:func:`~pyserini_optical.models.sounds.read_pronunciations`), a path
+        or ``package:…``. What a word spells may then be written by its sounds, too.
     """
 
     model: str | None = None
@@ -48,14 +52,15 @@ class StudentRecipe:
     start: Literal["plans", "table", "pieces", "glosses"] = "plans"
     map: Literal["none", "mean-offset", "bures"] = "none"
     names: list[str] = field(default_factory=list)
+    sounds: str | None = None
 
     def __post_init__(self) -> None:
         if self.vocabulary is not None and self.vocabulary < 1:
             raise RecipeError(f"vocabulary must be at least 1, or null to keep the tokeniser, got {self.vocabulary!r}")
         if self.start == "glosses" and self.vocabulary is not None:
             raise RecipeError("start: glosses reads English words and learns no pieces; set student.vocabulary to null")
-        if self.names and self.start != "glosses":
-            raise RecipeError("student.names is for start: glosses")
+        if (self.names or self.sounds) and self.start != "glosses":
+            raise RecipeError("student.names and student.sounds are for start: glosses")
         if self.start == "plans" and self.model is not None and self.vocabulary is not None:
             raise RecipeError("start: plans moves the teacher's embeddings into the student, which must start from it")
 
@@ -232,6 +237,7 @@ class Recipe:
     def files(self) -> list[str]:
         """All files that it names."""
         found = [*self.bitext, *self.exclude, *self.student.names]
+        found += [str(resolve_file(self.student.sounds))] if self.student.sounds else []
         found += [self.development] if self.development else []
         if (relevance := self.relevance) is not None:
             found += [*relevance.topics, *relevance.translations, *relevance.qrels, relevance.corpus]
@@ -256,6 +262,7 @@ class Recipe:
             (plain, "quick"),
             (student, "map"),
             (student, "names"),
+            (student, "sounds"),
         ):
             if part[key] in (None, "none", [], "uniform"):
                 del part[key]

@@ -14,6 +14,7 @@ from pyserini_optical.data import Manifest, Pair, fingerprint_files, fingerprint
 from pyserini_optical.distillation.checkpoint import MANIFEST
 from pyserini_optical.distillation.recipe import Recipe
 from pyserini_optical.errors import RecipeError
+from pyserini_optical.models.names import resolve_file
 from pyserini_optical.processes import is_first
 from pyserini_optical.progress import progress, say
 
@@ -26,7 +27,7 @@ STARTING = "1"
 
 # What of a recipe and of its inputs says how its student starts.
 _PARAMETERS = ("student", "late_interaction", "special_tokens", "seed")
-_INPUTS = ("bitext", "teacher", "student", "counting", "reading", "names")
+_INPUTS = ("bitext", "teacher", "student", "counting", "reading", "names", "sounds")
 
 
 def load_model(recipe: Recipe, name: str) -> Model:
@@ -114,7 +115,8 @@ def _made(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs:
             with progress("plans, sentence pairs", len(pairs)) as advance:
                 start_from_plans(student, vectors, foreign, max_length=length, advance=advance)
     if setting.start == "glosses":
-        start_from_glosses(student, pairs, setting.names)
+        sounds = resolve_file(setting.sounds) if setting.sounds is not None else None
+        start_from_glosses(student, pairs, setting.names, sounds)
     return map_vectors(student, teacher, pairs, setting.map) if setting.map != "none" else student
 
 

@@ -37,9 +37,9 @@ from pyserini_optical.translation.word_table import WordTable
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-_GLOSSES, _AFFIXES, _LETTERS, _NAMES, _PASSAGES = GLOSS_FILES
+_GLOSSES, _AFFIXES, _LETTERS, _SOUNDS, _NAMES, _PASSAGES = GLOSS_FILES
 # By this a model is known whose glosses are written and read as they are here; raised when that changes.
-READING = f"6.{FOLDING}"
+READING = f"7.{FOLDING}"
 
 _REMEDY = "fetch or distil the model again"
 # Between a prefix and an ending, in the file.
@@ -61,7 +61,8 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
     affixes : Affixes
         For other words; kept as ``affixes.tsv``, lines ``prefix…ending⇥prefix…ending⇥agreement``.
     spelling : Spelling
-        For other words too; kept as ``letters.tsv``, lines like those of the glosses, and ``names.txt``.
+        For other words too; kept as ``letters.tsv`` and ``sounds.tsv``, lines like those of the glosses, and
+        ``names.txt``, lines ``name⇥pronunciation⇥…``.
     cooccurrence : Cooccurrence
         Which translations go together; kept as ``passages.safetensors``.
     """
@@ -142,7 +143,7 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             if path is None:
                 raise CheckpointError(f"{model_name_or_path}: no {file} beside the weights; {_REMEDY}")
             paths.append(Path(path))
-        glosses, affixes, letters, names, passages = paths
+        glosses, affixes, letters, sounds, names, passages = paths
         module.glosses = WordTable.load(glosses, _REMEDY).entries
         module.affixes = Affixes(
             {
@@ -150,10 +151,10 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
                 for one, entry in WordTable.load(affixes, _REMEDY).entries.items()
             }
         )
+        lines = {name: said for name, *said in (line.split("\t") for _, line in read_lines(names))}
+        units = [WordTable.load(path, _REMEDY).entries for path in (letters, sounds)]
         try:
-            module.spelling = Spelling(
-                WordTable.load(letters, _REMEDY).entries, [line for _, line in read_lines(names)]
-            )
+            module.spelling = Spelling(units[0], list(lines), units[1], lines)
         except ValueError as error:
             raise InputError(str(error), path=letters, remedy=_REMEDY) from None
         module.cooccurrence = Cooccurrence.load(passages, _REMEDY)
@@ -168,9 +169,11 @@ class GlossTransformer(Transformer):  # type: ignore[misc]
             for affix, others in self.affixes.changes.items()
         }
         WordTable(changes).save(Path(output_path) / _AFFIXES)
-        WordTable(self.spelling.units).save(Path(output_path) / _LETTERS)
+        WordTable(self.spelling.letters.units).save(Path(output_path) / _LETTERS)
+        WordTable(self.spelling.sounds.units).save(Path(output_path) / _SOUNDS)
         with write_text(Path(output_path) / _NAMES) as file:
-            file.writelines(f"{name}\n" for name in self.spelling.names)
+            said = self.spelling.sounds.forms
+            file.writelines("\t".join([name, *said.get(name, ())]) + "\n" for name in self.spelling.names)
         self.cooccurrence.save(Path(output_path) / _PASSAGES)
 
 

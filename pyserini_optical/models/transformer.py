@@ -23,7 +23,7 @@ MODEL_SETTINGS = {"use_safetensors": True, "dtype": "float32"}
 
 # This package's own module, and its files beside the weights; see glosses.py.
 GLOSS_MODULE = "pyserini_optical.models.glosses.GlossTransformer"
-GLOSS_FILES = ("glosses.tsv", "affixes.tsv", "letters.tsv", "names.txt", "passages.safetensors")
+GLOSS_FILES = ("glosses.tsv", "affixes.tsv", "letters.tsv", "sounds.tsv", "names.txt", "passages.safetensors")
 
 # Without any of these transformers makes up a tokeniser that knows five pieces.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")

@@ -15,20 +15,22 @@ from pyserini_optical.data import Pair, read_bitext
 from pyserini_optical.distillation import Recipe, distill, glossing
 from pyserini_optical.distillation.glossing import start_from_glosses
 from pyserini_optical.distillation.recipe import StudentRecipe, TrainingRecipe
-from pyserini_optical.errors import InputError, RecipeError
+from pyserini_optical.errors import InputError, RecipeError, SetupError
 from pyserini_optical.models import glosses, load_encoder
 from pyserini_optical.models.cooccurrence import Cooccurrence
 from pyserini_optical.models.transformer import load_transformer
 from pyserini_optical.translation import count_words
 
 
-def recipe(tiny: Path, bitext: Path, *, epochs: int, names: list[str] | None = None) -> Recipe:
+def recipe(
+    tiny: Path, bitext: Path, *, epochs: int, names: list[str] | None = None, sounds: str | None = None
+) -> Recipe:
     return Recipe(
         name="glosses",
         teacher=str(tiny),
         bitext=[str(bitext)],
         objectives=[{"name": "token-alignment", "coupling": "ipot"}],
-        student=StudentRecipe(vocabulary=None, start="glosses", names=names or []),
+        student=StudentRecipe(vocabulary=None, start="glosses", names=names or [], sounds=sounds),
         training=TrainingRecipe(epochs=epochs, batch_size=40, learning_rate=1e-2),
     )
 
@@ -84,8 +86,33 @@ def test_names_are_those_of_the_corpora_too(tiny: Path, toy_files: tuple[Path, P
     corpus.write_text(json.dumps({"id": "1", "text": "Lagos, Lagos"}) + "\n", encoding="utf-8")
     distill(recipe(tiny, toy_files[0], epochs=0, names=[str(corpus)]), tmp_path / "student")
     assert "lagos" in (folder / "names.txt").read_text(encoding="utf-8").split()
-    with pytest.raises(RecipeError, match="names is for start: glosses"):
+    with pytest.raises(RecipeError, match="are for start: glosses"):
         StudentRecipe(names=[str(corpus)])
+
+
+def test_names_have_their_sounds(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds.dict"
+    sounds.write_text("farmer F AA1 R M ER0\nfarmer(2) F AA1 M AH0\nnairobi N AY1 R OW2 B IY0\n", encoding="utf-8")
+    made = recipe(tiny, toy_files[0], epochs=0, sounds=str(sounds))
+    folder = distill(made, tmp_path / "student")
+    lines = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
+    assert "farmer\tfarm4\tfam1" in lines
+    assert not any(line.startswith("nairobi") for line in lines)
+    student = load_transformer(str(folder), "cpu")
+    assert student[0].spelling.sounds.forms == {"farmer": ["farm4", "fam1"]}
+    assert sounds.name not in (folder / "manifest.json").read_text()
+    before = json.loads((folder / "manifest.json").read_text())["inputs"]
+    sounds.write_text("farmer F AA1 R M ER0\n", encoding="utf-8")
+    distill(made, folder)
+    after = json.loads((folder / "manifest.json").read_text())["inputs"]
+    assert {name for name in before if before[name] != after[name]} == {"sounds"}
+    assert "farmer\tfarm4" in (folder / "names.txt").read_text(encoding="utf-8").splitlines()
+    with pytest.raises(RecipeError, match="are for start: glosses"):
+        StudentRecipe(sounds=str(sounds))
+    with pytest.raises(InputError, match="nowhere: no such file; name a pronouncing dictionary"):
+        distill(recipe(tiny, toy_files[0], epochs=0, sounds="nowhere"), tmp_path / "other")
+    with pytest.raises(SetupError, match="run `pip install no_such_package`"):
+        distill(recipe(tiny, toy_files[0], epochs=0, sounds="package:no_such_package/a"), tmp_path / "other")
 
 
 def test_the_corpora_may_be_folders_and_must_be_there(tiny: Path, toy_files: tuple[Path, Path], tmp_path: Path) -> None:
