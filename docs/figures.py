@@ -144,6 +144,11 @@ def _result(path: Path) -> str:
     manifest = json.loads(described.read_text(encoding="utf-8")) if described.exists() else {}
     title = manifest.get("parameters", {}).get("study", {}).get("title", "")
     command = f"pyserini-optical study runs/{name}/study.yaml"
+    if (language := name.removeprefix("ladder-")) != name:
+        command = (
+            "pyserini-optical fine-tune encoders/late-interaction-en.yaml --set data=../shared/data\n"
+            f"sh runs/late-interaction/run.sh {language}\nsh runs/ladder.sh {language}"
+        )
     return (
         f"## {name}\n\n{title}\n\n" + "\n".join(lines) + f"\n\nMeans over {len(content['topics']):,} topics; the tests "
         f"and all comparisons are in `runs/{name}/report.md`.\n\n```bash\n{command}\n```\n"
