@@ -10,11 +10,17 @@ data=${2:-../shared/data}
 freedict=${3:-/usr/share/dictd}
 for language in $languages; do
     case $language in
-        es | de | hi | ar) sh runs/mlqa-questions.sh "$language" "$data" ;;
+        es | de | hi | ar)
+            sh runs/mlqa-questions.sh "$language" "$data"
+            qrels=$data/topics/xquad/qrels.txt ;;
+        *) qrels=$data/topics/afriqa/$language.test.qrels.txt ;;
     esac
     case $language in
         ha) set -- ;;
         *) set -- --set "freedict=$freedict" ;;
     esac
     pyserini-optical study "runs/ladder-$language/study.yaml" --set "data=$data" "$@"
+    # The study holds all others against the ensemble; this, against what nothing is trained for.
+    pyserini-optical compare "$qrels" "runs/ladder-$language/runs/"*.txt.xz --baseline hybrid-late-interaction \
+        --measures RR@10 --report "runs/ladder-$language/hybrid-late-interaction"
 done
