@@ -92,7 +92,8 @@ def _compare(args: argparse.Namespace) -> Comparison:
 
     if not args.runs:
         raise InputError("no run is named to be compared", path=args.qrels, remedy="name TREC runs behind the qrels")
-
+    if args.report is None and (unused := [name for name in ("topics", "quantities") if getattr(args, name)]):
+        raise InputError(f"--{unused[0]} is for the report", remedy="name its folder by --report")
     return compare(
         args.qrels,
         name_runs([_named(text) for text in args.runs]),

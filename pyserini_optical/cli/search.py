@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "index",
         metavar="INDEX",
-        help="folder made by `encode` or by Pyserini; of a token store every passage is scored by MaxSim",
+        help="folder made by `encode`, `export` or Pyserini; of a token store every passage is scored by MaxSim",
     )
     parser.add_argument("topics", metavar="TOPICS", help="file with a line `id<TAB>text` a topic")
     parser.add_argument("run", metavar="RUN", help="TREC run to write (.gz and .xz are compressed)")

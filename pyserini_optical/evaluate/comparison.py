@@ -292,7 +292,7 @@ def name_runs(paths: Sequence[Pathish | tuple[str, Sequence[Pathish]]]) -> dict[
     Raises
     ------
     InputError
-        Two runs have the same name.
+        Two runs have the same name, or a path stands twice under one.
     """
     named: dict[str, Source] = {}
     for item in paths:
@@ -300,6 +300,8 @@ def name_runs(paths: Sequence[Pathish | tuple[str, Sequence[Pathish]]]) -> dict[
         if name in named:
             remedy = "give one of them another name, as NAME=PATH on the command line or as a mapping in Python"
             raise InputError(f"a second run is named {name!r}", path=source[0] if source else None, remedy=remedy)
+        if twice := [path for path in source if list(source).count(path) > 1]:
+            raise InputError(f"stands twice under {name!r}", path=twice[0], remedy="give each seed's run once")
         named[name] = source
     return named
 

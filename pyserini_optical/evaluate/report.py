@@ -18,7 +18,7 @@ from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate.context import Context
 from pyserini_optical.evaluate.measures import Scores
 from pyserini_optical.evaluate.page import to_html
-from pyserini_optical.evaluate.significance import CONFIDENCE, RESAMPLES
+from pyserini_optical.evaluate.significance import CONFIDENCE, RESAMPLES, assignments
 from pyserini_optical.evaluate.tables import details_to_markdown, to_latex, to_markdown
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def to_json(comparison: Comparison) -> str:
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     inference = comparison.inference
+    pairs = len(comparison.contrasts) // len(comparison.measures)
     return {
         "topics": comparison.topics,
         "measures": comparison.measures,
@@ -95,9 +96,10 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "test": inference.test,
         "alpha": inference.alpha,
         "correction": inference.correction if inference.corrected else "none",
-        "comparisons_per_measure": len(comparison.contrasts) // len(comparison.measures),
+        "comparisons_per_measure": pairs,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
+        "assignments": assignments(pairs, inference.alpha) if inference.test == "fisher" else None,
         "seed": inference.seed,
         "unanswerable_topics": comparison.unanswerable,
         "runs": [

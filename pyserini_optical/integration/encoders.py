@@ -23,9 +23,10 @@ def is_optical(encoder: str) -> bool:
     """Tell whether an encoder's name means the class ``optical``.
 
     It does if it is a folder with ``optical.json``, begins with ``package:``, or holds the word ``optical``, which is
-    how Pyserini itself infers classes from names.
+    how Pyserini itself infers classes from names; the folders that it lies in do not count.
     """
-    return "optical" in encoder.lower() or encoder.startswith("package:") or (Path(encoder) / "optical.json").is_file()
+    path = Path(encoder)
+    return "optical" in path.name.lower() or encoder.startswith("package:") or (path / "optical.json").is_file()
 
 
 class OpticalQueryEncoder:

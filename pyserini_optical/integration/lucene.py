@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,11 @@ def bm25_search(
     ------
     CheckpointError
         The index is broken, a file of it is not as it was written, or it was made for another language.
+    InputError
+        No hits are asked for.
     """
+    if k < 1:
+        raise InputError(f"{k} hits asked for", remedy="ask for one or more")
     record = bm25_record(index_dir)
     Manifest("bm25", outputs=record.files).check(index_dir, "remove the folder and index the passages again")
     if language not in (None, record.language):
@@ -250,7 +254,8 @@ def trec_eval(
     for line in answer.stdout.splitlines():
         measure, *rest = line.split("\t")
         if len(rest) == 2:
-            values.setdefault(measure.strip(), {})[rest[0]] = float(rest[1])
+            with suppress(ValueError):  # the run's name is no value
+                values.setdefault(measure.strip(), {})[rest[0]] = float(rest[1])
         else:
             complaints.append(line)
     if not values:

@@ -36,16 +36,18 @@ class QueryBuilder:
         self._known: dict[str, list[str]] = {}
 
     def __call__(self, query: Query) -> Any:
-        """Give a text back, or the Lucene query of weighted words."""
-        if isinstance(query, str):
+        """Give a text back, or the Lucene query of weighted words; of a text with too many terms too."""
+        if isinstance(query, str) and len(query) <= _MOST_TERMS:
+            return query
+        total: dict[str, float] = {}
+        for word, weight in {query: 1.0}.items() if isinstance(query, str) else query.items():
+            for term in self._terms(word):
+                total[term] = total.get(term, 0.0) + weight
+        if isinstance(query, str) and len(total) <= _MOST_TERMS:
             return query
         prepare()
         from pyserini.search.lucene import querybuilder
 
-        total: dict[str, float] = {}
-        for word, weight in query.items():
-            for term in self._terms(word):
-                total[term] = total.get(term, 0.0) + weight
         builder = querybuilder.get_boolean_query_builder()
         should = querybuilder.JBooleanClauseOccur["should"].value
         for term in sorted(total, key=lambda term: (-total[term], term))[:_MOST_TERMS]:

@@ -48,6 +48,8 @@ class CrossEncoder:
     """
 
     def __init__(self, name: str, device: str | None = None) -> None:
+        if find_file(name, "config.json") is None:
+            raise CheckpointError(f"{name}: no such model, neither as a folder nor on the hub; check the name")
         if not is_cross_encoder(name):
             raise CheckpointError(
                 f"{name}: not a cross-encoder (no classification head); make one with `fine-tune "

@@ -8,10 +8,24 @@ from pathlib import Path
 
 import torch
 
+from pyserini_optical.errors import InputError
+
 
 def choose_device(name: str | None = None) -> str:
-    """Give the device to use: the one named, else the first CUDA GPU, else the CPU."""
-    return name or ("cuda" if torch.cuda.is_available() else "cpu")
+    """Give the device to use: the one named, else the first CUDA GPU, else the CPU.
+
+    Raises
+    ------
+    InputError
+        There is no such device here.
+    """
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(f"no device {name!r} here", remedy="leave the device out, or name cpu") from None
+    return name
 
 
 def has_fast_bfloat16(device: str) -> bool:

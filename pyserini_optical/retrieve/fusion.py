@@ -1,4 +1,6 @@
-"""One run from several, by ranx: all its fusion methods and normalisations, tuned on development topics only.
+"""One run from several, by ranx: its fusion methods and normalisations, tuned on development topics only.
+
+But Condorcet's, plain and weighted: what ranx gives for them hangs on the order of a set, another in every process.
 
 References
 ----------
@@ -13,12 +15,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from pyserini_optical.data import Pathish, one_process, order_hits, read_qrels, read_run, write_run, write_text
+from pyserini_optical.data import (
+    Pathish,
+    check_output,
+    one_process,
+    order_hits,
+    read_lines,
+    read_qrels,
+    read_run,
+    write_run,
+    write_text,
+)
 from pyserini_optical.data.fields import checked_id
 from pyserini_optical.data.settings import check, nearest
 from pyserini_optical.errors import InputError, OpticalError
@@ -31,11 +42,16 @@ Run = dict[str, dict[str, float]]
 Norm = Literal["min-max", "min-max-inverted", "max", "sum", "zmuv", "rank", "borda", "none"]
 
 # ranx's names; those with parameters that have no default must be tuned, or given them.
-METHODS = ("anz", "bordafuse", "condorcet", "isr", "log_isr", "max", "med", "min", "mnz", "rrf", "sum")
+METHODS = ("anz", "bordafuse", "isr", "log_isr", "max", "med", "min", "mnz", "rrf", "sum")
 TUNED = (
     "bayesfuse", "gmnz", "logn_isr", "mapfuse", "mixed", "posfuse", "probfuse", "rbc", "segfuse", "slidefuse",
-    "w_bordafuse", "w_condorcet", "wmnz", "wsum",
+    "w_bordafuse", "wmnz", "wsum",
 )  # fmt: skip
+# Those that read the order of a run alone.
+_BY_RANK = {
+    "bayesfuse", "bordafuse", "isr", "log_isr", "logn_isr", "mapfuse", "posfuse", "probfuse", "rbc", "rrf", "slidefuse",
+    "w_bordafuse",
+}  # fmt: skip
 
 # ranx's functions by the names that its own search takes.
 _METRICS = {
@@ -113,10 +129,10 @@ class Fusion:
             It cannot be read or is not a fusion.
         """
         try:
-            found: Fusion = check(json.loads(Path(path).read_text(encoding="utf-8")), cls, str(path))
-        except (OSError, ValueError, RecursionError, OpticalError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"no saved fusion ({reason})", path=path, remedy="tune it again") from None
+            text = "\n".join(line for _, line in read_lines(path))
+            found: Fusion = check(json.loads(text), cls, str(path))
+        except (ValueError, RecursionError, OpticalError) as error:
+            raise InputError(f"no saved fusion ({error})", path=path, remedy="tune it again") from None
         return found
 
 
@@ -162,9 +178,14 @@ def fuse(
     if hits < 1:
         raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
     tag = checked_id(fusion.method if tag is None else tag, "run tag")
+    if output is not None:
+        check_output(output)
     given = _read(runs)
     topics = list(dict.fromkeys(topic for run in given for topic in run))
-    prepared = [_prepare(run, topics, number) for number, run in enumerate(given, 1)]
+    # ranx's log odds are of so many hits, and it reads past their end.
+    odds = fusion.parameters.get("log_odds", [])
+    depth = min((len(each) for each in odds if isinstance(each, list)), default=None)
+    prepared = [_prepare(run, topics, number, fusion, depth) for number, run in enumerate(given, 1)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba's, about casts inside ranx
         try:
@@ -204,7 +225,8 @@ def tune_fusion(
     Raises
     ------
     InputError
-        As :func:`fuse`; a method without parameters; runs and qrels without a topic in common.
+        As :func:`fuse`; a method without parameters; runs and qrels without a topic in common; no relevant passage in
+        any run.
     """
     from ranx import Qrels, optimize_fusion
 
@@ -219,7 +241,10 @@ def tune_fusion(
     topics = [topic for topic in judged if any(topic in run for run in given)]
     if not topics:
         raise InputError("the runs share no topic with the qrels", remedy="check that the ids are written alike")
-    prepared = [_prepare(run, topics, number) for number, run in enumerate(given, 1)]
+    if not any(judged[topic].get(hit, 0) > 0 for run in given for topic in topics for hit in run.get(topic, ())):
+        remedy = "check the qrels, or give runs that find some of it"
+        raise InputError("no run finds a relevant passage of the development topics", remedy=remedy)
+    prepared = [_prepare(run, topics, number, fusion) for number, run in enumerate(given, 1)]
     if wanted.function not in _METRICS:
         raise InputError(f"ranx does not tune for {measure}", remedy="choose RR, nDCG, AP, Success, R or P")
     metric = _METRICS[wanted.function] + (f"@{wanted.cutoff}" if wanted.cutoff else "")
@@ -240,8 +265,13 @@ def _read(runs: Sequence[Pathish | Mapping[str, Mapping[str, float]]]) -> list[M
     return [run if isinstance(run, Mapping) else read_run(run) for run in runs]
 
 
-def _prepare(run: Mapping[str, Mapping[str, float]], topics: Sequence[str], number: int) -> ranx.Run:
-    """Give ranx's form of a run, with an empty entry for each topic that it lacks: ranx wants the same in all."""
+def _prepare(
+    run: Mapping[str, Mapping[str, float]], topics: Sequence[str], number: int, fusion: Fusion, depth: int | None = None
+) -> ranx.Run:
+    """Give ranx's form of a run, with an empty entry for each topic that it lacks: ranx wants the same in all.
+
+    Where only ranks count, they are the scores: ranx would put equal ones in an order of its own.
+    """
     import ranx
     from numba import types
     from numba.typed import Dict
@@ -250,9 +280,12 @@ def _prepare(run: Mapping[str, Mapping[str, float]], topics: Sequence[str], numb
     if missing:
         say(f"run {number} has no hits for {missing} of {len(topics)} topics; the others decide there")
     if missing < len(topics):
-        return ranx.Run(
-            {topic: {hit: float(score) for hit, score in order_hits(run.get(topic, {}))} for topic in topics}
-        )
+        ordered = {topic: order_hits(run.get(topic, {}))[:depth] for topic in topics}
+        if fusion.method in _BY_RANK or fusion.norm in ("rank", "borda"):
+            ordered = {
+                topic: [(hit, len(hits) - n) for n, (hit, _) in enumerate(hits)] for topic, hits in ordered.items()
+            }
+        return ranx.Run({topic: {hit: float(score) for hit, score in hits} for topic, hits in ordered.items()})
     # ranx cannot make a run that has no hits at all of a dictionary.
     empty = ranx.Run()
     for topic in topics:
@@ -261,7 +294,9 @@ def _prepare(run: Mapping[str, Mapping[str, float]], topics: Sequence[str], numb
 
 
 def _norm(fusion: Fusion) -> str | None:
-    return None if fusion.norm == "none" else fusion.norm
+    """Give ranx's normalisation; none where only ranks count, unless it turns them round."""
+    ranked = fusion.method in _BY_RANK and fusion.norm != "min-max-inverted"
+    return None if ranked or fusion.norm == "none" else fusion.norm
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyserini_optical.data import Manifest, Pathish, one_process, read_topics, write_run
+from pyserini_optical.data import Manifest, Pathish, check_output, one_process, read_topics, write_run
 from pyserini_optical.data.fields import checked_id
 from pyserini_optical.errors import CheckpointError, InputError
 from pyserini_optical.progress import progress
@@ -82,6 +82,8 @@ def search(
         raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
     if isinstance(encoder, str | PathLike):
         encoder = load_encoder(os.fspath(encoder), device)
+    if run is not None:
+        check_output(run)
     tag = run_tag(encoder, tag)  # made and checked before the search, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
     how = search_database if is_database(index) else _search_store if is_token_store(index) else _search_index

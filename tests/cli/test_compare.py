@@ -102,13 +102,22 @@ def test_reports_of_other_seeds_are_joined(folder: Path, capsys: pytest.CaptureF
     ("arguments", "problem"),
     [
         (["qrels.txt"], "qrels.txt: no run is named to be compared"),
+        ([*RUNS, "--topics", "topics.sw.tsv"], "--topics is for the report; name its folder by --report"),
+        ([*RUNS, "--quantities", "none.tsv"], "--quantities is for the report; name its folder by --report"),
+        (
+            ["qrels.txt", "optical=seed0.txt,seed0.txt"],
+            "seed0.txt: stands twice under 'optical'; give each seed's run once",
+        ),
         (["sw=sw.json"], "one report has nothing to be pooled with"),
         ([*RUNS, "--measures", "R@2kt"], "recall within a number of tokens needs the answers"),
         ([*RUNS, "--measures", "R@2kt", "--answers", "answers.tsv"], "needs the passages; give answers and corpus"),
         ([*RUNS, "--report", "report", "--corpus", "none.jsonl"], "none.jsonl: no such file"),
         ([*RUNS, "--report", "report", "--topics", "x=none.tsv"], "none.tsv: no such file"),
         ([*RUNS, "--report", "report", "--quantities", "answers.tsv"], "answers.tsv:1: not a header of quantities"),
-        ([*RUNS, "--topics", "topics.sw.tsv", "--topics", "topics.sw=topics.en.tsv"], "a second file is called"),
+        (
+            [*RUNS, "--report", "report", "--topics", "topics.sw.tsv", "--topics", "topics.sw=topics.en.tsv"],
+            "a second file is called",
+        ),
         (["qrels.txt", "optical=seed0.txt,none.txt"], "none.txt: no such file"),
         (["qrels.txt", "optical=,"], "no run given"),
         (["sw=sw.json", "ha=ha.json"], "sw.json: no such file"),

@@ -92,5 +92,6 @@ def test_trec_eval(tmp_path: Path) -> None:
     assert values["recip_rank"] == {"01": 1.0, "1": 0.5, "all": 0.5}
     assert values["ndcg_cut_10"] == {"01": 1.0, "1": 0.6309, "all": 0.5436}
     assert trec_eval(qrels, run, ["recip_rank"], depth=1)["recip_rank"]["all"] == 0.3333
+    assert trec_eval(qrels, run, ["official"])["recip_rank"]["all"] == values["recip_rank"]["all"]
     with pytest.raises(InputError, match="nonsense"):
         trec_eval(qrels, run, ["nonsense"])

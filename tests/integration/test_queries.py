@@ -54,6 +54,18 @@ def test_a_query_of_too_many_words_keeps_the_heaviest(corpus: Path, tmp_path: Pa
     assert set(bm25_search(tmp_path / "index", {"1": words})["1"]) == {"d1", "d2"}
 
 
+def test_a_text_of_too_many_terms_keeps_the_most_frequent(corpus: Path, tmp_path: Path) -> None:
+    bm25_index(corpus, tmp_path / "index")
+    words = " ".join(f"word{n}" for n in range(3000))
+    long, short = f"bees {words} bees", f"bees bees {'of the ' * 500}"
+    found = bm25_search(tmp_path / "index", {"long": long, "short": short, "bees": "bees bees"})
+    assert list(found["long"]) == list(found["bees"])
+    assert found["long"] == pytest.approx(found["bees"], rel=1e-4)
+    assert found["short"] == pytest.approx(found["bees"], rel=1e-4)
+    with pytest.raises(InputError, match="0 hits asked for"):
+        bm25_search(tmp_path / "index", {"1": "bees"}, k=0)
+
+
 def test_other_settings_score_otherwise(corpus: Path, tmp_path: Path) -> None:
     bm25_index(corpus, tmp_path / "index")
     usual, other = (bm25_search(tmp_path / "index", {"1": "bees"}, k1=k1)["1"] for k1 in (0.9, 2.0))

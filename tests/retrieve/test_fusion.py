@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from pyserini_optical.data import read_run, write_run
+from pyserini_optical.data import order_hits, read_run, write_run
 from pyserini_optical.errors import InputError
 from pyserini_optical.evaluate import evaluate
 from pyserini_optical.retrieve.fusion import METHODS, TUNED, Fusion, Norm, Run, fuse, tune_fusion
@@ -111,10 +111,47 @@ def test_a_run_file_is_written(runs: Runs, tmp_path: Path) -> None:
     assert {topic: list(hits) for topic, hits in written.items()} == {t: list(hits) for t, hits in fused.items()}
 
 
+@pytest.mark.parametrize("norm", get_args(Norm))
+@pytest.mark.parametrize("method", ["rrf", "bordafuse", "isr", "sum"])
+def test_equal_scores_are_in_trec_evals_order(method: str, norm: Norm) -> None:
+    run: Run = {"1": {f"d{n:03}": 9.0 - n // 20 for n in range(60)}}
+    if method == "sum" and norm not in ("rank", "borda"):
+        pytest.skip("equal scores stay equal")
+    expected = [hit for hit, _ in order_hits(run["1"])]
+    if norm == "min-max-inverted":
+        expected = expected[::-1]
+    assert list(fuse([run, run], fusion=Fusion(method, norm))["1"]) == expected
+
+
+def test_runs_deeper_than_the_odds_are_cut(runs: Runs) -> None:
+    _, _, qrels = runs
+    draw = random.Random(1)
+    deep: Run = {topic: {f"d{n}": draw.random() for n in range(1500)} | {"p03": 2.0} for topic in qrels}
+    tuned = tune_fusion([deep, deep], {topic: {"p03": 1} for topic in qrels}, method="bayesfuse")
+    fused = fuse([deep, deep], fusion=tuned, hits=2000)
+    assert {len(hits) for hits in fused.values()} == {len(tuned.parameters["log_odds"][0])}
+    assert all(next(iter(hits)) == "p03" for hits in fused.values())
+
+
+def test_nothing_is_tuned_on_runs_that_find_nothing(runs: Runs) -> None:
+    good, bad, qrels = runs
+    for method in ("wsum", "rbc"):
+        with pytest.raises(InputError, match="no run finds a relevant passage of the development topics"):
+            tune_fusion([good, bad], {topic: {"elsewhere": 1, "p00": 0} for topic in qrels}, method=method)
+
+
+def test_a_saved_fusion_may_be_compressed(tmp_path: Path) -> None:
+    fusion = Fusion("wsum", runs=2, parameters={"weights": [0.25, 0.75]})
+    fusion.save(tmp_path / "fusion.json.xz")
+    assert Fusion.load(tmp_path / "fusion.json.xz") == fusion
+
+
 def test_mistakes_are_said(runs: Runs, tmp_path: Path) -> None:
     good, _, qrels = runs
     with pytest.raises(InputError, match="two runs"):
         fuse([good])
+    with pytest.raises(InputError, match="is a directory"):
+        fuse([good, good], tmp_path)
     with pytest.raises(InputError, match=r"rrff.*rrf"):
         Fusion("rrff")
     with pytest.raises(InputError, match="normalisation"):

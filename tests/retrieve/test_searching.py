@@ -68,13 +68,19 @@ def test_a_graph_that_reaches_few_gives_few(tmp_path: Path) -> None:
         ({"hits": 0}, "0 hits asked for; ask for one or more"),
         ({"tag": "two words"}, "run tag 'two words' holds white space"),
         ({"tag": ""}, "empty run tag"),
+        ({"run": "."}, "is a directory, cannot be written as a file"),
+        ({"run": "topics.tsv/run.txt"}, "run.txt: cannot be written"),
+        ({"device": "cuda:99"}, "no device 'cuda:99' here; leave the device out, or name cpu"),
+        ({"device": "meta"}, "no device 'meta' here"),
     ],
 )
 def test_bad_wishes(options: dict[str, object], problem: str, index: Path, tmp_path: Path) -> None:
     topics = tmp_path / "topics.tsv"
     topics.write_text(str(options.pop("topics", "1\ttext\n")))
+    run = tmp_path / str(options.pop("run", "run.txt"))
+    encoder = "encoder" if "device" in options else made_up()
     with pytest.raises(InputError, match=problem):
-        search(made_up(), index, topics, tmp_path / "run.txt", **options)  # type: ignore[arg-type]
+        search(encoder, index, topics, run, **options)  # type: ignore[arg-type]
     assert not (tmp_path / "run.txt").exists()
 
 
