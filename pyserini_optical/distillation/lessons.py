@@ -67,13 +67,14 @@ def read_lessons(recipe: Recipe) -> Lessons:
         As :func:`check_model`, of teacher and student.
     """
     check_models(recipe)
-    for path in recipe.student.names:
-        if not Path(path).exists():
-            remedy = "name the passages to be searched by student.names, or [] for none"
-            raise InputError("no such file", path=path, remedy=remedy)
-    if recipe.student.sounds is not None and not resolve_file(recipe.student.sounds).is_file():
-        remedy = "name a pronouncing dictionary by student.sounds, or null for none"
-        raise InputError("no such file", path=resolve_file(recipe.student.sounds), remedy=remedy)
+    wanted = dict.fromkeys(
+        map(Path, recipe.student.names), "the passages to be searched by student.names, or [] for none"
+    )
+    if recipe.student.sounds:
+        wanted[resolve_file(recipe.student.sounds)] = "a pronouncing dictionary by student.sounds, or null for none"
+    for path, what in wanted.items():
+        if not path.exists():
+            raise InputError("no such file", path=path, remedy=f"name {what}")
     development = read_bitext(recipe.development) if recipe.development else []
     exclude = [text for path in recipe.exclude for text in read_topics(path).values()]
     exclude += [text for pair in development for text in (pair.foreign, pair.english)]

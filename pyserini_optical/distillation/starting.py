@@ -115,7 +115,7 @@ def _made(recipe: Recipe, teacher: Model, vectors: TeacherVectors | None, pairs:
             with progress("plans, sentence pairs", len(pairs)) as advance:
                 start_from_plans(student, vectors, foreign, max_length=length, advance=advance)
     if setting.start == "glosses":
-        sounds = resolve_file(setting.sounds) if setting.sounds is not None else None
+        sounds = resolve_file(setting.sounds) if setting.sounds else None
         start_from_glosses(student, pairs, setting.names, sounds)
     return map_vectors(student, teacher, pairs, setting.map) if setting.map != "none" else student
 

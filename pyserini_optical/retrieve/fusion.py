@@ -183,8 +183,10 @@ def fuse(
     given = _read(runs)
     topics = list(dict.fromkeys(topic for run in given for topic in run))
     # ranx's log odds are of so many hits, and it reads past their end.
-    odds = fusion.parameters.get("log_odds", [])
-    depth = min((len(each) for each in odds if isinstance(each, list)), default=None)
+    odds = fusion.parameters.get("log_odds")
+    depth = (
+        min((len(each) for each in odds if isinstance(each, list)), default=None) if isinstance(odds, list) else None
+    )
     prepared = [_prepare(run, topics, number, fusion, depth) for number, run in enumerate(given, 1)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba's, about casts inside ranx

@@ -80,10 +80,10 @@ def search(
 
     if hits < 1:
         raise InputError(f"{hits} hits asked for", remedy="ask for one or more")
-    if isinstance(encoder, str | PathLike):
-        encoder = load_encoder(os.fspath(encoder), device)
     if run is not None:
         check_output(run)
+    if isinstance(encoder, str | PathLike):
+        encoder = load_encoder(os.fspath(encoder), device)
     tag = run_tag(encoder, tag)  # made and checked before the search, which may be long
     texts = dict(topics) if isinstance(topics, Mapping) else read_topics(topics)
     how = search_database if is_database(index) else _search_store if is_token_store(index) else _search_index

@@ -242,6 +242,10 @@ CASES = [
     ("generate ./none corpus.jsonl new new2 --language sw", "./none: no such model folder"),
     ("generate model corpus.jsonl new new2 --language sw", "model: "),
     ("rerank model corpus.jsonl topics.tsv run.txt new --by cross-encoder", "model: not a cross-encoder"),
+    (
+        "rerank nothing corpus.jsonl topics.tsv run.txt new --by cross-encoder",
+        "nothing: no such model, neither as a folder",
+    ),
     ("rerank model index topics.tsv unknown.txt new --by pooled", "passage '99' of topic '01' is not in index"),
     ("pyserini serch.faiss --help", "has no module 'serch.faiss' that can be run; perhaps search.faiss"),
 ]

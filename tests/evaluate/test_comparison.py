@@ -143,6 +143,9 @@ def test_json_holds_every_number() -> None:
         for measure, values in run["by_topic"].items():
             assert sum(values) / 40 == pytest.approx(run["mean"][measure])
     assert content["contrasts"][0]["wins"] == 40
+    assert content["assignments"] == 9999
+    assert json.loads(to_json(compare(QRELS, RUNS, alpha=1e-5)))["assignments"] > 9999
+    assert json.loads(to_json(compare(QRELS, RUNS, test="student")))["assignments"] is None
 
 
 def test_means_have_intervals_that_hold_them() -> None:
